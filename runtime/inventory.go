@@ -1,0 +1,56 @@
+package runtime
+
+import "time"
+
+// State is where a container is in its life.
+type State string
+
+// The states of a container.
+const (
+	StateCreated State = "created"
+	StateRunning State = "running"
+	StateStopped State = "stopped"
+)
+
+// Inventory is everything a driver has made and not removed.
+type Inventory struct {
+	Sandboxes  []SandboxStatus
+	Containers []ContainerStatus
+}
+
+// SandboxStatus is one sandbox of an inventory.
+type SandboxStatus struct {
+	ID     string
+	Labels map[string]string
+}
+
+// ContainerStatus is one container of an inventory.
+type ContainerStatus struct {
+	ID        string
+	SandboxID string
+	State     State
+	PID       int       // of its first process in the host's PID namespace; 0 unless running
+	StartedAt time.Time // zero before Start
+	Exit      *Exit     // nil unless stopped
+	Labels    map[string]string
+}
+
+// Stats is what a container or a sandbox has used. Counters start at its creation.
+type Stats struct {
+	At               time.Time
+	CPU              time.Duration // processor time used, all cores together
+	CPUUser          time.Duration
+	CPUSystem        time.Duration
+	CPUPeriods       uint64        // enforcement periods in which it wanted to run
+	CPUThrottled     uint64        // those in which its quota ran out
+	CPUThrottledTime time.Duration // time it waited for quota
+	Memory           uint64        // bytes in use, with page cache
+	MemoryWorkingSet uint64        // bytes in use without inactive page cache
+	MemoryLimit      uint64        // bytes; 0 is none
+	MemoryPeak       uint64        // most bytes in use so far; 0 where the kernel does not say
+	OOMKills         uint64
+	PIDs             uint64
+	PIDsLimit        uint64 // 0 is none
+	ReadBytes        uint64 // from block devices
+	WriteBytes       uint64
+}

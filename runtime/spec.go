@@ -1,0 +1,92 @@
+package runtime
+
+import (
+	"io"
+	"net/netip"
+
+	"github.com/fardel-io/fardel/task"
+)
+
+// SandboxSpec is what the containers of one task share.
+type SandboxSpec struct {
+	ID    string    // the task's ID, 32 hex digits; unique per driver // required
+	Size  task.Size // CPU as a hard quota over 100 ms and memory as a hard limit; 0 leaves that one unlimited
+	NetNS string    // path of the network namespace that every container joins; "" is the host's
+
+	// CPUShares is the task's weight where Size.CPU is 0 (EC2): the sum of its containers' shares. 0 is the kernel's
+	// default of 1024.
+	CPUShares uint64
+
+	PIDs     int64             // most processes and threads in the task; 0 is no limit
+	SharePID bool              // one PID namespace for all containers (pidMode "task")
+	Hostname string            // UTS hostname of every container; "" is the runtime's default
+	Labels   map[string]string // kept with the sandbox and returned by List
+}
+
+// ContainerSpec is one container of a sandbox. Zero values mean what the image says, and else Fargate's defaults.
+type ContainerSpec struct {
+	ID        string // unique per driver, at most 76 of [A-Za-z0-9_.-] // required
+	SandboxID string // required
+	Name      string // name in the task definition, for messages
+	Image     string // Image.Ref as Pull returned it // required
+
+	Entrypoint []string // nil is the image's. Set, the image's Cmd is not used either, as with Docker
+	Command    []string // nil is the image's Cmd
+	Env        []string // "KEY=value", over the image's; later entries win
+	WorkingDir string   // "" is the image's, and else "/"
+	User       string   // "user", "uid", "user:group" in any mix of names and numbers; "" is the image's
+	StopSignal string   // what Kill("") sends; "" is the image's, and else SIGTERM
+
+	CPUShares         uint64   // weight among the task's containers, ContainerDefinition.cpu; below 2 counts as 2
+	Memory            task.MiB // hard limit; 0 is only the task's
+	MemoryReservation task.MiB // soft limit; 0 is none
+	SharedMemory      task.MiB // size of /dev/shm; 0 is 64
+	Swappiness        *uint64  // 0 to 100; nil is the kernel's default
+	Swap              task.MiB // beyond Memory; 0 is none
+
+	ReadonlyRootfs  bool
+	Privileged      bool
+	NoNewPrivileges bool
+	Init            bool          // a small init as process 1 that reaps and forwards signals (initProcessEnabled)
+	Terminal        bool          // pseudoTerminal
+	Stdin           bool          // interactive: stdin stays open
+	CapAdd, CapDrop []string      // without CAP_, "ALL" allowed; drop is applied first, then add
+	Ulimits         []task.Ulimit // over the default nofile 65535:65535
+	Sysctls         map[string]string
+	Tmpfs           []task.Tmpfs
+	Devices         []task.Device
+	Mounts          []Mount
+	ExtraHosts      []HostEntry // for drivers that write /etc/hosts themselves
+
+	Log    string            // path of the file that stdout and stderr are appended to; "" discards them
+	Labels map[string]string // kept with the container and returned by List
+}
+
+// Mount is a file or directory of the host inside a container.
+type Mount struct {
+	Source      string // absolute path on the host
+	Destination string // absolute path in the container
+	ReadOnly    bool
+}
+
+// HostEntry is one line of /etc/hosts.
+type HostEntry struct {
+	Name string
+	Addr netip.Addr
+}
+
+// ExecSpec is a further process in a running container.
+type ExecSpec struct {
+	Args       []string // required
+	Env        []string // over the container's
+	WorkingDir string   // "" is the container's
+	User       string   // "" is the container's; ECS Exec uses "root"
+	Terminal   bool     // Stdout has both streams then
+	Stdin      io.Reader
+	Stdout     io.Writer
+	Stderr     io.Writer
+	Resize     <-chan WindowSize // with Terminal; the caller may close it
+}
+
+// WindowSize is a terminal's size in characters.
+type WindowSize struct{ Width, Height uint16 }
