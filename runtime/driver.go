@@ -26,7 +26,7 @@ type Driver interface {
 	// [ErrInvalid] if the spec cannot be run, such as a user that the image does not know.
 	CreateContainer(ctx context.Context, spec ContainerSpec) error
 
-	// Start runs a created container. Starting a running one does nothing.
+	// Start runs a created container. It does nothing for one that runs or has ended: a container runs once.
 	Start(ctx context.Context, id string) error
 
 	// Wait blocks until the container has ended and what it wrote has reached its log, and returns how it ended. It
