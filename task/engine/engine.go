@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// Journal keeps the records of tasks. The engine takes no step before the outcome of the last one is in it.
+type Journal interface {
+	// Save writes t and returns the record as it is now. Others may have changed the desired status, the stop code and
+	// the reason since the engine last saw them; the first to want a task stopped wins, and everything else is the
+	// engine's to say. Save does not keep t. When it returns without error the record survives a crash.
+	Save(ctx context.Context, t *task.Task) (*task.Task, error)
+}
+
+// Config is what an engine works with.
+type Config struct {
+	Driver  runtime.Driver // required
+	Fabric  network.Fabric // required
+	Journal Journal        // required
+
+	// Dir is where the files of tasks are kept: /etc/hosts and resolv.conf of each, and logs. "" is for drivers that run
+	// no real container: nothing is written then, and no such file is mounted.
+	Dir string
+
+	// Credentials resolves repositoryCredentials.credentialsParameter. Nil refuses definitions that use it.
+	Credentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+
+	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
+	PullProgress func(taskARN string, p runtime.PullProgress)
+
+	Logger *slog.Logger // nil discards
+}
+
+// Assignment is a task for this host.
+type Assignment struct {
+	Task       *task.Task           // the record as it was last saved; the engine keeps its own copy
+	Definition *task.TaskDefinition // with the run's overrides applied; must not change
+	ENI        network.ENI          // the interface to attach
+}
+
+// Engine runs tasks. All methods are safe for concurrent use.
+type Engine struct {
+	cfg Config
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	workers map[string]*worker
+	waiting []*worker     // submitted and not yet taken up by Run
+	queued  chan struct{} // one element when waiting is not empty
+	running bool
+}
+
+// ErrNotFound is matched when no task, or no container of it, has the name.
+var ErrNotFound = errors.New("engine: not found")
+
+// New returns an engine. It touches nothing; [Engine.Run] does.
+func New(cfg Config) (*Engine, error) {
+	switch {
+	case cfg.Driver == nil:
+		return nil, errors.New("engine: Config.Driver is required")
+	case cfg.Fabric == nil:
+		return nil, errors.New("engine: Config.Fabric is required")
+	case cfg.Journal == nil:
+		return nil, errors.New("engine: Config.Journal is required")
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}, nil
+}
+
+// Submit hands a task to the engine, which starts it or, when its record says that it was under way, adopts it. A task
+// that the engine has already is left alone.
+func (e *Engine) Submit(a Assignment) {
+	id := a.Task.ID()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.workers[id] != nil || a.Task.LastStatus >= task.Stopped {
+		return
+	}
+	w := newWorker(e, a)
+	e.workers[id] = w
+	e.waiting = append(e.waiting, w)
+	select {
+	case e.queued <- struct{}{}:
+	default:
+	}
+}
+
+// Stop has a task stopped, with the code and reason given, unless it is stopping already. It does not wait. A task that
+// the engine does not have is none of its business: no error.
+func (e *Engine) Stop(id string, code task.StopCode, reason string) {
+	if w := e.worker(id); w != nil {
+		w.requestStop(code, reason)
+	}
+}
+
+// Sweep removes every sandbox and container of the driver that belongs to none of the tasks submitted. Call it once
+// after a restart, when the tasks of the journal are submitted and before new ones are.
+func (e *Engine) Sweep(ctx context.Context) error {
+	found, err := e.cfg.Driver.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list what the last run left: %w", err)
+	}
+	var errs []error
+	for _, c := range found.Containers {
+		if e.worker(c.SandboxID) == nil {
+			errs = append(errs, e.cfg.Driver.RemoveContainer(ctx, c.ID))
+		}
+	}
+	for _, s := range found.Sandboxes {
+		if e.worker(s.ID) == nil {
+			errs = append(errs, e.cfg.Driver.RemoveSandbox(ctx, s.ID), e.removeFiles(s.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// worker returns the worker of a task, or nil.
+func (e *Engine) worker(id string) *worker {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.workers[id]
+}
+
+// take returns the workers that wait to be started.
+func (e *Engine) take() []*worker {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ws := e.waiting
+	e.waiting = nil
+	return ws
+}
+
+// forget drops a worker that has ended.
+func (e *Engine) forget(w *worker) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.workers, w.id)
+}

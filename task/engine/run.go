@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Run works on the tasks submitted until ctx ends, and returns when every goroutine of the engine has ended. The tasks
+// themselves go on: submit them again to an engine of the next process. It returns nil when ctx ended it, and can be
+// called once.
+func (e *Engine) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.running {
+		e.mu.Unlock()
+		return errors.New("engine: Run was called before")
+	}
+	e.running = true
+	e.mu.Unlock()
+
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for {
+		for _, w := range e.take() {
+			workers.Add(1)
+			go func() {
+				defer workers.Done()
+				defer e.forget(w)
+				w.run(ctx)
+			}()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.queued:
+		}
+	}
+}
+
+// parallel runs functions side by side and returns their errors joined, when all have ended.
+func parallel(fns ...func() error) error {
+	errs := make([]error, len(fns))
+	var wg sync.WaitGroup
+	for i, fn := range fns {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			errs[i] = fn()
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// watch reports the end of a container to its worker, once.
+func (w *worker) watch(ctx context.Context, c *container) {
+	w.watchers.Add(1)
+	go func() {
+		defer w.watchers.Done()
+		exit, err := w.e.cfg.Driver.Wait(ctx, c.id)
+		if err != nil && ctx.Err() != nil {
+			return // detached, not ended
+		}
+		w.exits <- exited{c: c, exit: exit, err: err}
+		close(c.ended)
+	}()
+}

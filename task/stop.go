@@ -1,0 +1,69 @@
+package task
+
+// StopCode is the kind of event that stopped a task.
+type StopCode string
+
+// The stop codes of ECS.
+const (
+	StopCodeTaskFailedToStart         StopCode = "TaskFailedToStart"
+	StopCodeEssentialContainerExited  StopCode = "EssentialContainerExited"
+	StopCodeUserInitiated             StopCode = "UserInitiated"
+	StopCodeServiceSchedulerInitiated StopCode = "ServiceSchedulerInitiated"
+	StopCodeSpotInterruption          StopCode = "SpotInterruption"
+	StopCodeTerminationNotice         StopCode = "TerminationNotice"
+	StopCodeInfrastructureHealth      StopCode = "InfrastructureHealth"
+)
+
+// Texts of StoppedReason that ECS gives word for word.
+const (
+	ReasonEssentialContainerExited = "Essential container in task exited"
+	ReasonStoppedByUser            = "Task stopped by user"
+	ReasonContainerHealth          = "Task failed container health checks"
+	ReasonSpotInterruption         = "Your Spot Task was interrupted."
+	ReasonInstanceDeregistered     = "Container instance deregistration forced by user"
+)
+
+// Names that begin the Reason of a container, or the StoppedReason of a task,
+// that could not be started or stopped; see FailureReason.
+const (
+	ErrorCannotPullContainer        = "CannotPullContainerError"
+	ErrorCannotCreateContainer      = "CannotCreateContainerError"
+	ErrorCannotStartContainer       = "CannotStartContainerError"
+	ErrorCannotStopContainer        = "CannotStopContainerError"
+	ErrorCannotInspectContainer     = "CannotInspectContainerError"
+	ErrorCannotCreateVolume         = "CannotCreateVolumeError"
+	ErrorContainerRuntimeTimeout    = "ContainerRuntimeTimeoutError"
+	ErrorContainerVanished          = "ContainerVanishedError"
+	ErrorContainerNetworking        = "ContainerNetworkingError"
+	ErrorOutOfMemory                = "OutOfMemoryError"
+	ErrorResourceInitialization     = "ResourceInitializationError"
+	ErrorTaskDependency             = "TaskDependencyError"
+	ErrorTaskStoppedBeforePullBegin = "TaskStoppedBeforePullBeginError"
+)
+
+// ReasonOutOfMemory is the Reason of a container the kernel killed for memory.
+const ReasonOutOfMemory = ErrorOutOfMemory + ": Container killed due to memory usage"
+
+// MaxReason is how many characters of a container's Reason ECS keeps.
+const MaxReason = 1024
+
+// FailureReason returns the reason "name: message", cut to MaxReason characters.
+func FailureReason(name, message string) string {
+	reason := []rune(name + ": " + message)
+	if len(reason) > MaxReason {
+		reason = reason[:MaxReason]
+	}
+	return string(reason)
+}
+
+// ReasonTargetGroupHealth returns the StoppedReason of a task that a load
+// balancer's target group found unhealthy.
+func ReasonTargetGroupHealth(targetGroupARN string) string {
+	return "Task failed ELB health checks in (target-group " + targetGroupARN + ")"
+}
+
+// ReasonScaling returns the StoppedReason of a task that its service no longer
+// wants; deployment is "ecs-svc/…".
+func ReasonScaling(deployment string) string {
+	return "Scaling activity initiated by (deployment " + deployment + ")"
+}
