@@ -1,0 +1,56 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"regexp"
+)
+
+// Config says where a driver keeps its things and how it marks them.
+type Config struct {
+	// Owner marks everything that the driver makes: the containerd namespace is "fardel-<Owner>" and the parent of all
+	// cgroups "fardel/<Owner>". One driver at a time may use an owner on a machine. Lower-case letters, digits and
+	// hyphens, at most 32. // required
+	Owner string
+
+	// Dir is the directory for the driver's state, absolute, made with mode 0700 if missing. With [Embed] it also holds
+	// images and root file systems; overlayfs must be able to have its upper directories there, else layers are copied.
+	// Logs are not in it. // required
+	Dir string
+
+	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin. "" is runc.
+	Runtime string
+
+	// CgroupParent is the cgroup below which every sandbox gets its own, without the mount point. "" is "fardel/<Owner>".
+	CgroupParent string
+
+	Logger *slog.Logger // nil discards
+}
+
+var ownerPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+
+func (c Config) withDefaults() (Config, error) {
+	if !ownerPattern.MatchString(c.Owner) {
+		return c, fmt.Errorf("containerd: Config.Owner %q: want 1 to 32 of a-z, 0-9 and inner hyphens", c.Owner)
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return c, fmt.Errorf("containerd: Config.Dir %q: want an absolute path", c.Dir)
+	}
+	c.Dir = filepath.Clean(c.Dir)
+	if c.Runtime == "" {
+		c.Runtime = "runc"
+	}
+	if c.CgroupParent == "" {
+		c.CgroupParent = "fardel/" + c.Owner
+	}
+	c.CgroupParent = filepath.Clean("/" + c.CgroupParent)[1:]
+	if c.CgroupParent == "" {
+		return c, errors.New("containerd: Config.CgroupParent is the root cgroup: name one below it")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
