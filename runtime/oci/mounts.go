@@ -1,0 +1,119 @@
+package oci
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// defaultSharedMemory is Docker's size of /dev/shm.
+const defaultSharedMemory = task.MiB(64)
+
+func defaultMounts(c runtime.ContainerSpec) []specs.Mount {
+	shm := c.SharedMemory
+	if shm == 0 {
+		shm = defaultSharedMemory
+	}
+	access := "ro"
+	if c.Privileged {
+		access = "rw"
+	}
+	return []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{
+			Destination: "/dev/pts", Type: "devpts", Source: "devpts",
+			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"},
+		},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}},
+		{
+			Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+			Options: []string{"nosuid", "noexec", "nodev", access},
+		},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{
+			Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
+			Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + kibibytes(shm)},
+		},
+	}
+}
+
+// mounts are the defaults, but for those that the spec has its own at, then those of the spec with parents before what
+// lies in them.
+func mounts(c runtime.ContainerSpec, o Options) ([]specs.Mount, error) {
+	own, err := ownMounts(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Init {
+		own = append(own, specs.Mount{
+			Destination: initPath, Type: "bind", Source: o.InitPath, Options: []string{"bind", "ro"},
+		})
+	}
+	slices.SortStableFunc(own, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) })
+	for i := 1; i < len(own); i++ {
+		if own[i].Destination == own[i-1].Destination {
+			return nil, invalid(c, "two mounts at %s", own[i].Destination)
+		}
+	}
+	all := slices.DeleteFunc(defaultMounts(c), func(m specs.Mount) bool {
+		return slices.ContainsFunc(own, func(n specs.Mount) bool { return n.Destination == m.Destination })
+	})
+	return append(all, own...), nil
+}
+
+func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
+	own := make([]specs.Mount, 0, len(c.Mounts)+len(c.Tmpfs)+1)
+	for _, m := range c.Mounts {
+		target, err := destination(c, m.Destination)
+		if err != nil {
+			return nil, err
+		}
+		if !path.IsAbs(m.Source) {
+			return nil, invalid(c, "mount at %s: source %q is not an absolute path", target, m.Source)
+		}
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
+		}
+		own = append(own, specs.Mount{
+			Destination: target, Type: "bind", Source: m.Source, Options: []string{"rbind", access, "rprivate"},
+		})
+	}
+	for _, t := range c.Tmpfs {
+		target, err := destination(c, t.ContainerPath)
+		if err != nil {
+			return nil, err
+		}
+		options, err := tmpfsOptions(c, t)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, specs.Mount{Destination: target, Type: "tmpfs", Source: "tmpfs", Options: options})
+	}
+	return own, nil
+}
+
+// destination checks and cleans a path to mount at. /proc and /sys hold what the masks protect: something mounted over
+// them would take the protection away.
+func destination(c runtime.ContainerSpec, p string) (string, error) {
+	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
+		return "", invalid(c, "mount at %q: not an absolute path", p)
+	}
+	clean := path.Clean(p)
+	if clean == "/" {
+		return "", invalid(c, "mount at /: the image is there")
+	}
+	if clean == "/proc" || strings.HasPrefix(clean, "/proc/") || clean == "/sys" {
+		return "", invalid(c, "mount at %s: the kernel's file system is there", clean)
+	}
+	return clean, nil
+}
+
+func kibibytes(m task.MiB) string { return strconv.FormatInt(m.Bytes()>>10, 10) + "k" }
