@@ -12,3 +12,11 @@ import "encoding/json"
 // the field says, so a changed field is never overruled by its past. Values are
 // raw JSON. A nil Extra is an empty one; definitions built in Go need none.
 type Extra map[string]json.RawMessage
+
+// set puts a value into the map, which it makes if there is none.
+func (e *Extra) set(name string, raw json.RawMessage) {
+	if *e == nil {
+		*e = make(Extra)
+	}
+	(*e)[name] = raw
+}

@@ -166,7 +166,7 @@ func (r *Resource) fill(parts []string) error {
 			return nil
 		}
 		var err error
-		r.Name, r.Revision, err = ParseFamilyRevision(r.Name)
+		r.Name, r.Revision, err = splitFamilyRevision(r.Name)
 		return err
 	}
 	return fmt.Errorf("must have the form %s", strings.Join(forms, " or "))
@@ -194,6 +194,10 @@ func ParseFamilyRevision(s string) (family string, revision int, err error) {
 		}
 		return r.Name, r.Revision, nil
 	}
+	return splitFamilyRevision(s)
+}
+
+func splitFamilyRevision(s string) (family string, revision int, err error) {
 	family, text, found := strings.Cut(s, ":")
 	if !isName(family) {
 		return "", 0, fmt.Errorf("task: %q is not a task definition: want family or family:revision, the family with 1 to 255 letters, digits, - and _", s)

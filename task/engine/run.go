@@ -52,14 +52,23 @@ func parallel(fns ...func() error) error {
 	return errors.Join(errs...)
 }
 
-// watch reports the end of a container to its worker, once.
+// watch reports the end of a container to its worker, once. It outlives the step that started the container.
 func (w *worker) watch(ctx context.Context, c *container) {
-	w.watchers.Add(1)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.watchers.Add(2)
+	go func() {
+		defer w.watchers.Done()
+		defer cancel()
+		select {
+		case <-w.unwatch:
+		case <-c.ended:
+		}
+	}()
 	go func() {
 		defer w.watchers.Done()
 		exit, err := w.e.cfg.Driver.Wait(ctx, c.id)
 		if err != nil && ctx.Err() != nil {
-			return // detached, not ended
+			return // let go of, not ended
 		}
 		w.exits <- exited{c: c, exit: exit, err: err}
 		close(c.ended)

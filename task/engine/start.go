@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// provision makes what the containers share, and pulls their images at the same time.
+func (w *worker) provision(ctx context.Context) error {
+	if w.rec.PullStartedAt.IsZero() {
+		w.rec.PullStartedAt = time.Now().UTC()
+	}
+	if err := parallel(
+		func() error { return w.provisionSandbox(ctx) },
+		func() error { return w.pullAll(ctx) },
+	); err != nil {
+		return err
+	}
+	w.rec.PullStoppedAt = time.Now().UTC()
+	for i, c := range w.containers {
+		w.record(i).ImageDigest = c.image.Digest
+	}
+	w.setAttached()
+	return nil
+}
+
+func (w *worker) provisionSandbox(ctx context.Context) error {
+	at, err := w.e.cfg.Fabric.Attach(ctx, w.eni)
+	if err != nil {
+		return &startError{task.ErrorResourceInitialization, "", fmt.Errorf("attach network interface %s: %w", w.eni.ID, err)}
+	}
+	if err := w.e.writeFiles(w.id, at); err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
+	if err := w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(at)); err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
+	return nil
+}
+
+// setAttached notes in the record that the interface is in place.
+func (w *worker) setAttached() {
+	for i := range w.rec.Attachments {
+		if a := &w.rec.Attachments[i]; a.Type == task.AttachmentENI {
+			a.Status = task.AttachmentAttached
+		}
+	}
+}
+
+// sandboxSpec is the sandbox of the task. It depends on nothing but the assignment, so that the call may be repeated.
+func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
+	size, _ := w.def.Size() // the definition is valid
+	s := runtime.SandboxSpec{
+		ID: w.id, Size: size, NetNS: at.NetNS, Hostname: at.Hostname,
+		SharePID: w.def.PIDMode == task.PIDModeTask,
+	}
+	if size.CPU == 0 {
+		for _, c := range w.containers {
+			s.CPUShares += cpuShares(c.def)
+		}
+	}
+	return s
+}
+
+// pullAll pulls the images of all containers side by side.
+func (w *worker) pullAll(ctx context.Context) error {
+	var pulls []func() error
+	for _, c := range w.containers {
+		pulls = append(pulls, func() error { return w.pull(ctx, c) })
+	}
+	return parallel(pulls...)
+}
+
+func (w *worker) pull(ctx context.Context, c *container) error {
+	spec := runtime.ImageSpec{Ref: c.def.Image, Platform: platform(w.def)}
+	if rc := c.def.RepositoryCredentials; rc != nil {
+		auth, err := w.e.cfg.Credentials(ctx, rc.CredentialsParameter)
+		if err != nil {
+			return &startError{task.ErrorResourceInitialization, c.def.Name,
+				fmt.Errorf("unable to pull secrets or registry auth: %w", err)}
+		}
+		spec.Auth = &auth
+	}
+	if report := w.e.cfg.PullProgress; report != nil {
+		arn := w.rec.TaskARN
+		spec.Progress = func(p runtime.PullProgress) { report(arn, p) }
+	}
+	img, err := w.e.cfg.Driver.Pull(ctx, spec)
+	if err != nil {
+		return &startError{task.ErrorCannotPullContainer, c.def.Name, err}
+	}
+	c.image = img
+	return nil
+}
+
+// create prepares every container that has not run, side by side.
+func (w *worker) create(ctx context.Context) error {
+	var creates []func() error
+	for i, c := range w.containers {
+		rec := w.record(i)
+		if rec.LastStatus != task.ContainerPending {
+			continue
+		}
+		rec.RuntimeID = c.id
+		creates = append(creates, func() error { return w.createOne(ctx, c) })
+	}
+	return parallel(creates...)
+}
+
+func (w *worker) createOne(ctx context.Context, c *container) error {
+	if c.image.Ref == "" { // adopted after the pull
+		if err := w.pull(ctx, c); err != nil {
+			return err
+		}
+	}
+	err := w.e.cfg.Driver.CreateContainer(ctx, w.containerSpec(c))
+	if errors.Is(err, runtime.ErrExists) {
+		return nil // made by the process before this one, perhaps when the tag meant another image
+	}
+	if err != nil {
+		return createError(c.def.Name, err)
+	}
+	return nil
+}
+
+// errStopping ends the activation of a task that is to stop.
+var errStopping = errors.New("engine: task is stopping")
+
+// activate starts the containers in the order that their dependencies ask for, and returns when all have been started.
+func (w *worker) activate(ctx context.Context) error {
+	for {
+		n := planStart(w.def, w.observe(), time.Now())
+		switch {
+		case n.done():
+			return nil
+		case len(n.doomed) > 0:
+			w.giveUp(n.doomed)
+		case len(n.start) > 0:
+			if err := w.startAll(ctx, n.start); err != nil {
+				return err
+			}
+		default:
+			w.awaitDependency(ctx, n.deadline)
+		}
+		if err := w.save(ctx); err != nil {
+			return err
+		}
+		if w.rec.DesiredStatus >= task.Stopped {
+			return errStopping
+		}
+	}
+}
+
+// observe is what the plan needs to know of the containers.
+func (w *worker) observe() map[string]seen {
+	obs := make(map[string]seen, len(w.containers))
+	for i, c := range w.containers {
+		rec := w.record(i)
+		obs[c.def.Name] = seen{rec.LastStatus, rec.ExitCode, rec.HealthStatus, c.startedAt}
+	}
+	return obs
+}
+
+// startAll starts containers side by side and follows them.
+func (w *worker) startAll(ctx context.Context, names []string) error {
+	var starts []func() error
+	for _, name := range names {
+		c := w.container(name)
+		starts = append(starts, func() error {
+			if err := w.e.cfg.Driver.Start(ctx, c.id); err != nil {
+				return &startError{task.ErrorCannotStartContainer, name, err}
+			}
+			c.startedAt = time.Now()
+			w.watch(ctx, c)
+			return nil
+		})
+	}
+	err := parallel(starts...)
+	for _, name := range names {
+		if !w.container(name).startedAt.IsZero() {
+			w.rec.Container(name).LastStatus = task.ContainerRunning
+		}
+	}
+	return err
+}
+
+// exitCodeNeverStarted is what ECS reports for a container whose dependencies could not be met.
+const exitCodeNeverStarted = 143
+
+// giveUp ends containers that can never start. An essential one takes the task with it.
+func (w *worker) giveUp(doomed map[string]string) {
+	for name, why := range doomed {
+		rec := w.rec.Container(name)
+		code := exitCodeNeverStarted
+		rec.LastStatus, rec.ExitCode = task.ContainerStopped, &code
+		rec.Reason = task.FailureReason(task.ErrorCannotStartContainer, "dependency graph: "+why)
+		c := w.container(name)
+		close(c.ended)
+		if c.def.IsEssential() {
+			w.want(stopRequest{task.StopCodeTaskFailedToStart, rec.Reason})
+		}
+	}
+}
+
+// awaitDependency waits until a container ends, the deadline passes or ctx ends.
+func (w *worker) awaitDependency(ctx context.Context, deadline time.Time) {
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		t := time.NewTimer(time.Until(deadline))
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-late:
+	case ev := <-w.exits:
+		w.exited(ev)
+	}
+}

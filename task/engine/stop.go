@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fardel-io/fardel/task"
+)
+
+// killGrace is how long a container may take to end after SIGKILL before the stop is tried again. Processes in
+// uninterruptible I/O die late.
+const killGrace = 30 * time.Second
+
+// stopContainers stops what runs: a container when those that depend on it have ended, independent ones side by side.
+func (w *worker) stopContainers(ctx context.Context) error {
+	by := dependents(w.def)
+	var stops []func() error
+	for i, c := range w.containers {
+		if w.record(i).LastStatus != task.ContainerRunning {
+			continue
+		}
+		after := w.running(by[c.def.Name])
+		stops = append(stops, func() error {
+			for _, d := range after {
+				select {
+				case <-d.ended:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return w.stopOne(ctx, c)
+		})
+	}
+	err := parallel(stops...)
+	w.drain()
+	return err
+}
+
+// running returns those of the named containers that have not ended.
+func (w *worker) running(names []string) []*container {
+	var cs []*container
+	for _, name := range names {
+		if w.rec.Container(name).LastStatus == task.ContainerRunning {
+			cs = append(cs, w.container(name))
+		}
+	}
+	return cs
+}
+
+// drain notes the ends that were reported.
+func (w *worker) drain() {
+	for {
+		select {
+		case ev := <-w.exits:
+			w.exited(ev)
+		default:
+			return
+		}
+	}
+}
+
+// stopOne asks a container to end, waits for its stopTimeout, and kills it.
+func (w *worker) stopOne(ctx context.Context, c *container) error {
+	if err := w.e.cfg.Driver.Kill(ctx, c.id, ""); err != nil {
+		return fmt.Errorf("stop container %s: %w", c.def.Name, err)
+	}
+	if w.ends(ctx, c, c.def.StopDuration()) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.log.Info("container outlived its stopTimeout and is killed", "containerName", c.def.Name)
+	if err := w.e.cfg.Driver.Kill(ctx, c.id, "SIGKILL"); err != nil {
+		return fmt.Errorf("kill container %s: %w", c.def.Name, err)
+	}
+	if w.ends(ctx, c, killGrace) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return fmt.Errorf("container %s has not ended %v after SIGKILL", c.def.Name, killGrace)
+}
+
+// ends waits for a container to end and reports whether it did in time.
+func (w *worker) ends(ctx context.Context, c *container, within time.Duration) bool {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-c.ended:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// deprovision releases all that the task holds on this host but its logs. Every part may be missing already.
+func (w *worker) deprovision(ctx context.Context) error {
+	var removes []func() error
+	for _, c := range w.containers {
+		removes = append(removes, func() error { return w.e.cfg.Driver.RemoveContainer(ctx, c.id) })
+	}
+	if err := parallel(removes...); err != nil {
+		return err
+	}
+	err := parallel(
+		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
+		func() error { return w.e.cfg.Fabric.Detach(ctx, w.eni.ID) },
+		func() error { return w.e.removeFiles(w.id) },
+	)
+	if err != nil {
+		return err
+	}
+	w.drain()
+	for i := range w.containers {
+		w.record(i).LastStatus = task.ContainerStopped
+	}
+	for i := range w.rec.Attachments {
+		w.rec.Attachments[i].Status = task.AttachmentDeleted
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/fardel-io/fardel/task"
+)
+
+// Unsupported lists what a valid definition asks for and this engine does not do, each with its path: better refused
+// than left out without a word. It is empty for a definition that can be run.
+func Unsupported(d *task.TaskDefinition) []task.Problem {
+	var u unsupported
+	u.when(d.NetworkMode != task.NetworkModeAWSVPC, "networkMode", fmt.Sprintf("only awsvpc, not %q", d.NetworkMode))
+	u.when(d.PIDMode == task.PIDModeHost, "pidMode", "host")
+	u.when(d.IPCMode != "" && d.IPCMode != task.IPCModeNone, "ipcMode", "only private IPC namespaces")
+	u.when(d.IsWindows(), "runtimePlatform.operatingSystemFamily", "only Linux")
+	u.when(d.ProxyConfiguration != nil, "proxyConfiguration", "")
+	u.when(len(d.InferenceAccelerators) > 0, "inferenceAccelerators", "")
+	u.when(len(d.PlacementConstraints) > 0, "placementConstraints", "")
+	u.when(d.EphemeralStorage != nil, "ephemeralStorage", "its size is not enforced")
+	u.when(d.EnableFaultInjection, "enableFaultInjection", "")
+	for i := range d.ContainerDefinitions {
+		u.container(fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])
+	}
+	return u
+}
+
+type unsupported []task.Problem
+
+func (u *unsupported) when(asked bool, path, detail string) {
+	if !asked {
+		return
+	}
+	reason := "not supported"
+	if detail != "" {
+		reason += ": " + detail
+	}
+	*u = append(*u, task.Problem{Path: path, Reason: reason})
+}
+
+func (u *unsupported) container(at string, c *task.ContainerDefinition) {
+	u.when(c.HealthCheck != nil, at+"healthCheck", "")
+	u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled, at+"restartPolicy", "")
+	u.when(len(c.MountPoints) > 0, at+"mountPoints", "")
+	u.when(len(c.VolumesFrom) > 0, at+"volumesFrom", "")
+	u.when(len(c.Secrets) > 0, at+"secrets", "")
+	u.when(len(c.EnvironmentFiles) > 0, at+"environmentFiles", "")
+	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "")
+	u.when(c.FirelensConfiguration != nil, at+"firelensConfiguration", "")
+	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "")
+	u.when(len(c.Links) > 0, at+"links", "")
+	u.when(c.Hostname != "", at+"hostname", "")
+	u.when(c.DisableNetworking, at+"disableNetworking", "")
+	u.when(len(c.ExtraHosts) > 0, at+"extraHosts", "")
+	u.when(len(c.DNSServers) > 0, at+"dnsServers", "")
+	u.when(len(c.DNSSearchDomains) > 0, at+"dnsSearchDomains", "")
+	for i, o := range c.DockerSecurityOptions {
+		u.when(!noNewPrivileges([]string{o}), fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
+	}
+	u.logs(at, c.LogConfiguration)
+}
+
+// logs accepts the drivers whose output can be read back: whatever a container writes is kept on this host, and no
+// driver sends it anywhere yet.
+func (u *unsupported) logs(at string, l *task.LogConfiguration) {
+	if l == nil {
+		return
+	}
+	ok := l.LogDriver == task.LogDriverAWSLogs || l.LogDriver == task.LogDriverJSONFile
+	u.when(!ok, at+"logConfiguration.logDriver", string(l.LogDriver))
+	u.when(len(l.SecretOptions) > 0, at+"logConfiguration.secretOptions", "")
+}

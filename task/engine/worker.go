@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// How long a step that must not be given up, such as the release of an address, waits before it is tried again.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 30 * time.Second
+)
+
+// worker carries one task through its life. Its goroutine alone touches rec; others reach it through requestStop and
+// the exits channel.
+type worker struct {
+	e   *Engine
+	id  string
+	def *task.TaskDefinition
+	eni network.ENI
+	log *slog.Logger
+
+	rec        *task.Task
+	containers []*container // in the order of the definition
+
+	exits    chan exited // one place per container: a watcher never waits
+	watchers sync.WaitGroup
+	wake     chan struct{} // one element when stop is set
+	unwatch  chan struct{} // closed when the watchers are to end
+
+	mu     sync.Mutex         // guards what follows
+	stop   *stopRequest       // nil until somebody wants the task stopped
+	cancel context.CancelFunc // ends the step under way, nil when it must not be cut short
+}
+
+// container is one container of a task at run time.
+type container struct {
+	def       *task.ContainerDefinition
+	id        string        // the driver's, and the record's runtimeId
+	image     runtime.Image // zero until pulled
+	startedAt time.Time     // by this process, or when it was adopted
+	ended     chan struct{} // closed when its end has been reported
+}
+
+// stopRequest is why a task is to stop.
+type stopRequest struct {
+	code   task.StopCode
+	reason string
+}
+
+// exited is the end of a container. With err the driver cannot say how it ended.
+type exited struct {
+	c    *container
+	exit runtime.Exit
+	err  error
+}
+
+func newWorker(e *Engine, a Assignment) *worker {
+	w := &worker{
+		e: e, id: a.Task.ID(), def: a.Definition, eni: a.ENI, rec: a.Task.Clone(),
+		log:   e.log.With("taskArn", a.Task.TaskARN),
+		exits: make(chan exited, len(a.Definition.ContainerDefinitions)),
+		wake:  make(chan struct{}, 1), unwatch: make(chan struct{}),
+	}
+	for i := range a.Definition.ContainerDefinitions {
+		def := &a.Definition.ContainerDefinitions[i]
+		w.containers = append(w.containers, &container{
+			def: def, id: RuntimeID(w.id, i), ended: make(chan struct{}),
+		})
+	}
+	return w
+}
+
+// run works until the task is STOPPED or ctx ends.
+func (w *worker) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer w.watchers.Wait()
+	defer close(w.unwatch)
+	defer cancel()
+	w.adopt(ctx)
+	wait := retryFirst
+	for ctx.Err() == nil {
+		w.takeStop()
+		step, to := task.Next(w.rec.LastStatus, w.rec.DesiredStatus)
+		if step == task.None {
+			if w.rec.LastStatus >= task.Stopped {
+				return
+			}
+			w.await(ctx)
+			continue
+		}
+		err := w.take(ctx, step, to)
+		if err == nil || ctx.Err() != nil {
+			wait = retryFirst
+			continue
+		}
+		if w.rec.LastStatus < task.Deactivating {
+			w.fail(err)
+			continue
+		}
+		w.log.Error("release of task is tried again", "step", step.String(), "in", wait, "error", err)
+		sleep(ctx, wait)
+		wait = min(2*wait, retryMost)
+	}
+}
+
+// adopt follows the containers that an earlier process started.
+func (w *worker) adopt(ctx context.Context) {
+	for i, c := range w.containers {
+		rec := w.record(i)
+		switch {
+		case rec.LastStatus == task.ContainerRunning:
+			c.startedAt = time.Now()
+			w.watch(ctx, c)
+		case rec.LastStatus == task.ContainerStopped:
+			if rec.ExitCode != nil {
+				c.startedAt = time.Now()
+			}
+			close(c.ended)
+		}
+	}
+}
+
+// take does one step and has its outcome written down.
+func (w *worker) take(ctx context.Context, step task.Step, to task.Status) error {
+	if during := step.During(); during != w.rec.LastStatus {
+		w.setStatus(during)
+		if err := w.save(ctx); err != nil {
+			return err
+		}
+	}
+	do, cuttable := w.step(step)
+	stepCtx, done := ctx, func() {}
+	if cuttable {
+		stepCtx, done = w.interruptible(ctx)
+	}
+	err := do(stepCtx)
+	done()
+	if err != nil && cuttable && (w.stopWanted() || w.rec.DesiredStatus >= task.Stopped) {
+		return nil // a stop cut it short; what it made is released with the rest
+	}
+	if err != nil {
+		return err
+	}
+	w.setStatus(to)
+	return w.save(ctx)
+}
+
+// step returns what does a step, and whether a stop may cut it short.
+func (w *worker) step(s task.Step) (do func(context.Context) error, cuttable bool) {
+	switch s {
+	case task.Provision:
+		return w.provision, true
+	case task.Accept:
+		return w.create, true
+	case task.Activate:
+		return w.activate, true
+	case task.Deactivate:
+		return func(context.Context) error { return nil }, false
+	case task.Stop:
+		return w.stopContainers, false
+	case task.Deprovision:
+		return w.deprovision, false
+	case task.None:
+	}
+	return func(context.Context) error { return errors.New("engine: no such step: " + s.String()) }, false
+}
+
+// setStatus moves the task on and notes the times that ECS notes.
+func (w *worker) setStatus(s task.Status) {
+	now := time.Now().UTC()
+	w.rec.LastStatus = s
+	switch s {
+	case task.Running:
+		w.rec.StartedAt = now
+	case task.Deactivating:
+		w.rec.StoppingAt = now
+	case task.Stopped:
+		w.rec.StoppedAt = now
+	}
+	w.log.Info("task status", "lastStatus", s.String(), "desiredStatus", w.rec.DesiredStatus.String())
+}
+
+// save writes the record down and takes over what others have asked for in the meantime. It tries until it succeeds or
+// ctx ends: a task whose journal cannot be written takes no further step.
+func (w *worker) save(ctx context.Context) error {
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		merged, err := w.e.cfg.Journal.Save(ctx, w.rec)
+		if err == nil {
+			w.rec = merged
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.log.Error("record of task cannot be saved, trying again", "in", wait, "error", err)
+		sleep(ctx, wait)
+	}
+}
+
+// await waits in RUNNING for something that moves the task on.
+func (w *worker) await(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case ev := <-w.exits:
+		w.exited(ev)
+		_ = w.save(ctx) // fails only when ctx has ended, and then the next process sees the exit again
+	}
+}
+
+// exited notes the end of a container. An essential one takes the task with it.
+func (w *worker) exited(ev exited) {
+	rec := w.rec.Container(ev.c.def.Name)
+	rec.LastStatus = task.ContainerStopped
+	at := time.Now().UTC()
+	if ev.err != nil {
+		rec.Reason = task.FailureReason(task.ErrorContainerVanished, ev.err.Error())
+	} else {
+		code := ev.exit.Code
+		rec.ExitCode = &code
+		at = ev.exit.At.UTC()
+		if ev.exit.OOMKilled {
+			rec.Reason = task.ReasonOutOfMemory
+		}
+	}
+	w.log.Info("container ended", "containerName", rec.Name, "exitCode", rec.ExitCode, "reason", rec.Reason)
+	if !ev.c.def.IsEssential() {
+		return
+	}
+	if w.rec.ExecutionStoppedAt.IsZero() {
+		w.rec.ExecutionStoppedAt = at
+	}
+	w.want(stopRequest{task.StopCodeEssentialContainerExited, task.ReasonEssentialContainerExited})
+}
+
+// fail has the task stopped because a step of its start failed.
+func (w *worker) fail(err error) {
+	reason := err.Error()
+	var named *startError
+	if errors.As(err, &named) {
+		reason = named.reason()
+		if rec := w.rec.Container(named.container); rec != nil {
+			rec.Reason = reason
+		}
+	}
+	w.log.Warn("task failed to start", "error", err)
+	w.want(stopRequest{task.StopCodeTaskFailedToStart, reason})
+}
+
+// want moves the desired status to STOPPED. The first reason stays.
+func (w *worker) want(r stopRequest) {
+	if w.rec.DesiredStatus >= task.Stopped {
+		return
+	}
+	w.rec.DesiredStatus = task.Stopped
+	w.rec.StopCode = r.code
+	w.rec.StoppedReason = r.reason
+}
+
+// requestStop asks the worker's goroutine to stop the task, and ends the step under way if it may be cut short.
+func (w *worker) requestStop(code task.StopCode, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stop != nil {
+		return
+	}
+	w.stop = &stopRequest{code, reason}
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.wake <- struct{}{} // sent once, and there is room for one
+}
+
+// takeStop moves a stop that was requested into the record.
+func (w *worker) takeStop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stop != nil {
+		w.want(*w.stop)
+	}
+}
+
+func (w *worker) stopWanted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stop != nil
+}
+
+// interruptible returns a context that a stop request ends, for the time until done is called.
+func (w *worker) interruptible(ctx context.Context) (stepCtx context.Context, done func()) {
+	stepCtx, cancel := context.WithCancel(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stop != nil {
+		cancel()
+	}
+	w.cancel = cancel
+	return stepCtx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.cancel = nil
+		cancel()
+	}
+}
+
+// record returns the record of the container that the definition lists at place i.
+func (w *worker) record(i int) *task.Container {
+	return w.rec.Container(w.containers[i].def.Name)
+}
+
+// container returns the container with a name.
+func (w *worker) container(name string) *container {
+	for _, c := range w.containers {
+		if c.def.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// logPath is where a container's output is kept, or its name for drivers that keep it elsewhere.
+func (w *worker) logPath(name string) string { return LogPath(w.e.cfg.Dir, w.id, name) }
+
+// LogPath is where an engine with this Dir keeps the output of a container of a task.
+func LogPath(dir, taskID, containerName string) string {
+	return filepath.Join(dir, "logs", taskID, containerName+".log")
+}
+
+// sleep waits, or returns early when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
