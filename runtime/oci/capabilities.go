@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -31,8 +32,8 @@ var knownCapabilities = []string{
 
 // capabilities gives root its set at once and other users only the bounding set, from which a set-uid program may gain
 // them. Nothing is inheritable (CVE-2022-24769).
-func capabilities(c runtime.ContainerSpec, root bool) (*specs.LinuxCapabilities, error) {
-	set, err := capabilitySet(c)
+func capabilities(c runtime.ContainerSpec, host Limits, root bool) (*specs.LinuxCapabilities, error) {
+	set, err := capabilitySet(c, host)
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +43,10 @@ func capabilities(c runtime.ContainerSpec, root bool) (*specs.LinuxCapabilities,
 	return &specs.LinuxCapabilities{Bounding: set, Effective: slices.Clone(set), Permitted: slices.Clone(set)}, nil
 }
 
-// capabilitySet drops first and adds then. With ALL it does what Docker does for ECS: adding ALL is everything the kernel
-// knows but what is dropped, and dropping ALL leaves only what is added.
-func capabilitySet(c runtime.ContainerSpec) ([]string, error) {
+// capabilitySet drops first and adds then. With ALL it does what Docker does for ECS: adding ALL is everything there is
+// but what is dropped, and dropping ALL leaves only what is added. ALL and the default mean what the host can give; a
+// capability that was asked for by name must be there.
+func capabilitySet(c runtime.ContainerSpec, host Limits) ([]string, error) {
 	add, addAll, err := capabilityNames(c, c.CapAdd)
 	if err != nil {
 		return nil, err
@@ -53,21 +55,29 @@ func capabilitySet(c runtime.ContainerSpec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	all := host.Capabilities
+	if all == nil {
+		all = knownCapabilities
+	}
+	for _, name := range add {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("container %s: %w", c.ID, &runtime.UnsupportedError{
+				Feature: "capability " + name, Needs: "a container runtime that has it itself; this machine withholds it",
+			})
+		}
+	}
 	set := defaultCapabilities
 	switch {
 	case c.Privileged:
-		return slices.Clone(knownCapabilities), nil
+		return slices.Clone(all), nil
 	case addAll:
-		set, add = knownCapabilities, nil
+		set, add = all, nil
 	case dropAll:
 		set = nil
 	}
-	wanted := slices.Concat(slices.DeleteFunc(slices.Clone(set), func(name string) bool {
-		return slices.Contains(drop, name)
-	}), add)
-	return slices.DeleteFunc(slices.Clone(knownCapabilities), func(name string) bool {
-		return !slices.Contains(wanted, name)
-	}), nil
+	set = slices.DeleteFunc(slices.Clone(set), func(name string) bool { return slices.Contains(drop, name) })
+	set = append(set, add...)
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !slices.Contains(set, name) }), nil
 }
 
 func capabilityNames(c runtime.ContainerSpec, names []string) (list []string, all bool, err error) {

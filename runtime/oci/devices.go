@@ -38,10 +38,13 @@ func devices(c runtime.ContainerSpec, o Options, r *specs.LinuxResources) ([]spe
 	if o.Devices == nil {
 		return nil, invalid(c, "devices need a backend that can look them up")
 	}
-	if c.Privileged {
-		return hostDevices(c, o)
-	}
 	var list []specs.LinuxDevice
+	if c.Privileged {
+		var err error
+		if list, err = hostDevices(c, o); err != nil {
+			return nil, err
+		}
+	}
 	for _, d := range c.Devices {
 		access, err := permissions(c, d)
 		if err != nil {
@@ -59,6 +62,7 @@ func devices(c runtime.ContainerSpec, o Options, r *specs.LinuxResources) ([]spe
 			if node.Path, err = devicePath(c, path.Clean(d.HostPath), d.ContainerPath, node.Path); err != nil {
 				return nil, err
 			}
+			list = slices.DeleteFunc(list, func(d specs.LinuxDevice) bool { return d.Path == node.Path })
 			list, r.Devices = append(list, node), append(r.Devices, rule)
 		}
 	}

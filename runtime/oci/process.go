@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"fmt"
 	"math"
 	"path"
 	"slices"
@@ -40,18 +41,18 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 	if !path.IsAbs(dir) {
 		return nil, invalid(c, "workingDirectory %q is not an absolute path", dir)
 	}
-	rlimits, err := rlimits(c)
+	rlimits, err := rlimits(c, o.Limits)
 	if err != nil {
 		return nil, err
 	}
-	capabilities, err := capabilities(c, o.User.UID == 0)
+	capabilities, err := capabilities(c, o.Limits, o.User.UID == 0)
 	if err != nil {
 		return nil, err
 	}
-	score := 0 // set, or the container inherits the protection that a daemon gave itself
+	score := max(0, o.Limits.OOMScoreAdj) // set, or the container inherits the protection that a daemon gave itself
 	return &specs.Process{
 		Terminal:        c.Terminal,
-		User:            specs.User{UID: o.User.UID, GID: o.User.GID, AdditionalGids: o.User.AdditionalGIDs},
+		User:            specs.User{UID: o.User.UID, GID: o.User.GID, AdditionalGids: groups(o.User)},
 		Args:            args,
 		Env:             env,
 		Cwd:             path.Clean(dir),
@@ -60,6 +61,14 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 		NoNewPrivileges: c.NoNewPrivileges,
 		OOMScoreAdj:     &score,
 	}, nil
+}
+
+// groups are the supplementary ones with the primary one among them: without it a program could leave its primary group
+// and with it what that group is denied (CVE-2022-2989).
+func groups(u User) []uint32 {
+	all := append([]uint32{u.GID}, u.AdditionalGIDs...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func firstOf(values ...string) string {
@@ -71,11 +80,11 @@ func firstOf(values ...string) string {
 	return ""
 }
 
-// rlimits are sorted by name, nofile always among them.
-func rlimits(c runtime.ContainerSpec) ([]specs.POSIXRlimit, error) {
-	limits := map[string]specs.POSIXRlimit{
-		"nofile": {Type: "RLIMIT_NOFILE", Soft: defaultNoFile, Hard: defaultNoFile},
-	}
+// rlimits are sorted by name, nofile always among them: the default is what the host allows if that is less, and a limit
+// that was asked for is an error then.
+func rlimits(c runtime.ContainerSpec, host Limits) ([]specs.POSIXRlimit, error) {
+	files := min(defaultNoFile, host.allowed("nofile"))
+	limits := map[string]specs.POSIXRlimit{"nofile": {Type: "RLIMIT_NOFILE", Soft: files, Hard: files}}
 	for _, u := range c.Ulimits {
 		if !slices.Contains(ulimitNames, u.Name) {
 			return nil, invalid(c, "unknown ulimit %q: want one of %s", u.Name, strings.Join(ulimitNames, ", "))
@@ -86,6 +95,12 @@ func rlimits(c runtime.ContainerSpec) ([]specs.POSIXRlimit, error) {
 		soft, hard := limit(u.SoftLimit), limit(u.HardLimit)
 		if soft > hard {
 			return nil, invalid(c, "ulimit %s: the soft limit %d exceeds the hard limit %d", u.Name, u.SoftLimit, u.HardLimit)
+		}
+		if most := host.allowed(u.Name); hard > most {
+			return nil, fmt.Errorf("container %s: %w", c.ID, &runtime.UnsupportedError{
+				Feature: fmt.Sprintf("ulimit %s with a hard limit of %d", u.Name, u.HardLimit),
+				Needs:   fmt.Sprintf("a container runtime that may set more than %d: give it CAP_SYS_RESOURCE or a higher limit of its own", most),
+			})
 		}
 		limits[u.Name] = specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(u.Name), Soft: soft, Hard: hard}
 	}

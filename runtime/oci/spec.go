@@ -14,8 +14,8 @@ const version = "1.0.2"
 // initPath is where the init of ContainerSpec.Init is mounted, the same place as with Docker.
 const initPath = "/sbin/docker-init"
 
-// Spec returns the OCI configuration of a container. Errors match [runtime.ErrInvalid], or are those of
-// Options.Devices.
+// Spec returns the OCI configuration of a container. Errors match [runtime.ErrInvalid], or
+// [runtime.ErrUnsupported] for a ulimit beyond Options.Limits, or are those of Options.Devices.
 func Spec(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, o Options) (*specs.Spec, error) {
 	switch {
 	case o.RootfsPath == "":
