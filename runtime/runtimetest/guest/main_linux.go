@@ -1,0 +1,118 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+// Main runs the guest as this process and returns its exit code.
+func Main() int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if os.Getpid() == 1 {
+		actAsDefault()
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = err.Error()
+	}
+	return Run(ctx, Process{
+		Args: os.Args, Env: os.Environ(), Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Catch: catchSignal, Ignore: func(n int) { signal.Ignore(syscall.Signal(n)) },
+		Size: terminalSize, Alloc: alloc, Spin: spin, Kernel: kernel,
+	})
+}
+
+func catchSignal(n int) <-chan struct{} {
+	signal.Reset(syscall.Signal(n))
+	arrived := make(chan os.Signal, 8)
+	signal.Notify(arrived, syscall.Signal(n))
+	return forward(arrived)
+}
+
+func terminalSize() (columns, rows uint16, ok bool) {
+	var size struct{ rows, columns, x, y uint16 }
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, os.Stdout.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	return size.columns, size.rows, errno == 0
+}
+
+// alloc maps memory past the Go heap, whose collector would give it back, and touches each page.
+func alloc(mib int) error {
+	memory, err := syscall.Mmap(-1, 0, mib<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(memory); i += os.Getpagesize() {
+		memory[i] = 1
+	}
+	return nil
+}
+
+func spin(ctx context.Context) {
+	for ctx.Err() == nil {
+	}
+}
+
+// kernel holds the verbs that only a real process can answer.
+var kernel = map[string]func(string) (string, error){
+	"id": func(string) (string, error) {
+		groups, err := os.Getgroups()
+		slices.Sort(groups)
+		return fmt.Sprint(os.Getuid(), os.Getgid(), groups), err
+	},
+	"hostname": func(string) (string, error) { return os.Hostname() },
+	"pid":      func(string) (string, error) { return strconv.Itoa(os.Getpid()), nil },
+	"pids":     func(string) (string, error) { return processes() },
+	"caps": func(string) (string, error) {
+		status, err := os.ReadFile("/proc/self/status")
+		_, rest, _ := strings.Cut(string(status), "CapEff:")
+		set, _, _ := strings.Cut(rest, "\n")
+		return strings.TrimSpace(set), err
+	},
+	"nofile": func(string) (string, error) {
+		var limit syscall.Rlimit
+		err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+		return fmt.Sprint(limit.Max), err
+	},
+	"read": func(path string) (string, error) {
+		content, err := os.ReadFile(path)
+		return strings.TrimSuffix(string(content), "\n"), err
+	},
+	"write":  func(path string) (string, error) { return "written", os.WriteFile(path, []byte("guest\n"), 0o644) },
+	"mkdir":  func(path string) (string, error) { return "made", os.Mkdir(path, 0o755) },
+	"link":   os.Readlink,
+	"exists": func(path string) (string, error) { _, err := os.Stat(path); return "exists", err },
+	"spawn": func(statement string) (string, error) {
+		child := exec.Command("/proc/self/exe", statement)
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		return "spawned", child.Start()
+	},
+}
+
+// processes lists the first arguments of what runs in this PID namespace.
+func processes() (string, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, entry := range entries {
+		if _, err := strconv.Atoi(entry.Name()); err != nil {
+			continue
+		}
+		cmdline, err := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
+		if err == nil && len(cmdline) > 0 {
+			names = append(names, strings.Join(strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), ","))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " | "), nil
+}

@@ -1,0 +1,138 @@
+package runtimetest
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+var limitChecks = []namedCheck{
+	{"OutOfMemoryOwnLimit", outOfMemoryOwnLimit},
+	{"OutOfMemoryTaskLimit", outOfMemoryTaskLimit},
+	{"Stats", stats},
+	{"CPUQuota", cpuQuota},
+}
+
+func outOfMemoryOwnLimit(c *check) {
+	c.need(Memory)
+	s := c.sandbox()
+	neighbour := c.start(c.spec(s, "out up", "hang"))
+	c.awaitLog(neighbour.Log, "up")
+	spec := c.spec(s, "alloc 96", "out survived")
+	spec.Memory = 32
+	exit, log := c.run(spec)
+	if exit.Code != 137 || !exit.OOMKilled || log != "" {
+		c.t.Errorf("beyond its own limit: got %+v and %q", exit, log)
+	}
+	within := c.spec(s, "alloc 16", "out survived")
+	within.Memory = 64
+	if exit, log := c.run(within); exit.Code != 0 || exit.OOMKilled || log != "survived\n" {
+		c.t.Errorf("within its limit: got %+v and %q", exit, log)
+	}
+	c.ok("Kill", c.Driver.Kill(c.ctx, neighbour.ID, "SIGKILL"))
+	if exit := c.wait(neighbour.ID); exit.OOMKilled {
+		c.t.Errorf("the neighbour is blamed: %+v", exit)
+	}
+}
+
+func outOfMemoryTaskLimit(c *check) {
+	c.need(Memory)
+	s := c.sandbox(func(s *runtime.SandboxSpec) { s.Size.Memory = 64 })
+	modest := c.start(c.spec(s, "alloc 8", "out up", "hang"))
+	c.awaitLog(modest.Log, "up")
+	exit, _ := c.run(c.spec(s, "alloc 128"))
+	if exit.Code != 137 || !exit.OOMKilled {
+		c.t.Errorf("beyond the task's limit: got %+v", exit)
+	}
+	if got, _ := c.status(modest.ID); got.State != runtime.StateRunning {
+		c.t.Errorf("the modest container is %s", got.State)
+	}
+	c.ok("Kill", c.Driver.Kill(c.ctx, modest.ID, "SIGKILL"))
+	if exit := c.wait(modest.ID); exit.Code != 137 || exit.OOMKilled {
+		c.t.Errorf("the modest container is blamed: %+v", exit)
+	}
+	other := c.sandbox()
+	if exit, log := c.run(c.spec(other, "alloc 128", "out survived")); exit.OOMKilled || log != "survived\n" {
+		c.t.Errorf("another task: got %+v and %q", exit, log)
+	}
+}
+
+func stats(c *check) {
+	driver, ok := c.Driver.(runtime.Stater)
+	if !ok {
+		c.t.Skip("this driver is no Stater")
+	}
+	c.need(Memory)
+	s := c.sandbox(func(s *runtime.SandboxSpec) { s.PIDs = 64 })
+	spec := c.spec(s, "alloc 24", "out up", "hang")
+	spec.Memory = 96
+	c.start(spec)
+	c.awaitLog(spec.Log, "up")
+	container, err := driver.Stats(c.ctx, spec.ID)
+	c.ok("Stats of the container", err)
+	whole, err := driver.Stats(c.ctx, s.ID)
+	c.ok("Stats of the sandbox", err)
+	if container.MemoryLimit != 96<<20 || whole.MemoryLimit != 256<<20 {
+		c.t.Errorf("limits: container %d, sandbox %d", container.MemoryLimit, whole.MemoryLimit)
+	}
+	for what, got := range map[string]runtime.Stats{"container": container, "sandbox": whole} {
+		if got.MemoryWorkingSet < 24<<20 || got.MemoryWorkingSet > 96<<20 || got.Memory < got.MemoryWorkingSet {
+			c.t.Errorf("%s: working set %d of %d bytes in use, want a little more than 24 MiB", what, got.MemoryWorkingSet, got.Memory)
+		}
+		if age := time.Since(got.At); age < 0 || age > time.Minute {
+			c.t.Errorf("%s: measured %s ago", what, age)
+		}
+		if got.PIDs == 0 || got.OOMKills != 0 {
+			c.t.Errorf("%s: %d processes, %d OOM kills", what, got.PIDs, got.OOMKills)
+		}
+	}
+	if whole.PIDsLimit != 64 {
+		c.t.Errorf("sandbox: process limit %d, want 64", whole.PIDsLimit)
+	}
+	c.ok("Kill", c.Driver.Kill(c.ctx, spec.ID, "SIGKILL"))
+	c.wait(spec.ID)
+}
+
+// cpuQuota measures that a program that wants a whole processor gets what its task's size says, and no less.
+func cpuQuota(c *check) {
+	c.need(CPUQuota)
+	driver, ok := c.Driver.(runtime.Stater)
+	if !ok {
+		c.t.Skip("this driver is no Stater")
+	}
+	s := c.sandbox(func(s *runtime.SandboxSpec) { s.Size = task.Size{CPU: 256, Memory: 128} })
+	spec := c.start(c.spec(s, "out up", "spin"))
+	c.awaitLog(spec.Log, "up")
+	before, err := driver.Stats(c.ctx, s.ID)
+	c.ok("Stats", err)
+	pause(c.ctx, 4*time.Second)
+	after, err := driver.Stats(c.ctx, s.ID)
+	c.ok("Stats", err)
+	share := float64(after.CPU-before.CPU) / float64(after.At.Sub(before.At))
+	if math.Abs(share-0.25) > 0.25*0.05 {
+		c.t.Errorf("0.25 vCPU: the task used %.4f processors", share)
+	}
+	if after.CPUThrottled <= before.CPUThrottled || after.CPUPeriods < after.CPUThrottled {
+		c.t.Errorf("throttled in %d of %d periods", after.CPUThrottled, after.CPUPeriods)
+	}
+	container, err := driver.Stats(c.ctx, spec.ID)
+	c.ok("Stats of the container", err)
+	if container.CPU < before.CPU || container.CPU > after.CPU+time.Second {
+		c.t.Errorf("the container used %s, its task %s", container.CPU, after.CPU)
+	}
+	c.ok("Kill", c.Driver.Kill(c.ctx, spec.ID, "SIGKILL"))
+	c.wait(spec.ID)
+}
+
+// pause lets time pass that a measurement needs.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
