@@ -13,7 +13,12 @@ type Problem struct {
 	Reason string
 }
 
-func (p Problem) String() string { return p.Path + ": " + p.Reason }
+func (p Problem) String() string {
+	if p.Path == "" {
+		return p.Reason
+	}
+	return p.Path + ": " + p.Reason
+}
 
 // ValidationError lists everything that makes a definition invalid.
 type ValidationError struct {
@@ -27,15 +32,7 @@ type ValidationError struct {
 
 // Error returns all problems, one a line.
 func (e *ValidationError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "task: definition %q is not valid for %s:", e.Family, joinWords(e.LaunchTypes, "and"))
-	if len(e.Problems) == 1 {
-		return b.String() + " " + e.Problems[0].String()
-	}
-	for _, p := range e.Problems {
-		b.WriteString("\n\t" + p.String())
-	}
-	return b.String()
+	return fmt.Sprintf("task: definition %q is not valid for %s:", e.Family, joinWords(e.LaunchTypes, "and")) + list(e.Problems)
 }
 
 // Validate checks d against every rule that ECS holds a definition for lt to,

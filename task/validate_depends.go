@@ -17,7 +17,7 @@ func (s *containerScope) dependsOn() {
 		on := s.container(d.ContainerName)
 		switch {
 		case on == nil:
-			s.bad(member+".containerName", "%s", s.unknownContainer(d.ContainerName))
+			s.bad(member+".containerName", "%s", s.def.noContainer(d.ContainerName))
 		case d.ContainerName == s.c.Name:
 			s.bad(member+".containerName", "container %q depends on itself", s.c.Name)
 		case (d.Condition == ConditionComplete || d.Condition == ConditionSuccess) && on.IsEssential():
@@ -37,7 +37,7 @@ func (s *containerScope) links() {
 		case hasAlias && !isName(alias):
 			s.bad(member, "must be name or name:alias, not %q", l)
 		case s.container(name) == nil:
-			s.bad(member, "%s", s.unknownContainer(name))
+			s.bad(member, "%s", s.def.noContainer(name))
 		case name == s.c.Name:
 			s.bad(member, "container %q links to itself", name)
 		}
@@ -49,7 +49,7 @@ func (s *containerScope) volumesFrom() {
 		member := fmt.Sprintf("volumesFrom[%d].sourceContainer", i)
 		switch {
 		case s.container(v.SourceContainer) == nil:
-			s.bad(member, "%s", s.unknownContainer(v.SourceContainer))
+			s.bad(member, "%s", s.def.noContainer(v.SourceContainer))
 		case v.SourceContainer == s.c.Name:
 			s.bad(member, "container %q takes volumes from itself", s.c.Name)
 		}

@@ -90,7 +90,7 @@ func (s *containerScope) memory() {
 	if s.size.Memory != 0 && c.Memory > s.size.Memory {
 		s.bad("memory", "The 'memory' setting for container '%s' is greater than for the task.", c.Name)
 	}
-	if c.Memory != 0 && c.Memory < c.MemoryReservation {
+	if c.Memory != 0 && c.Memory <= c.MemoryReservation {
 		s.bad("memory", "Invalid setting for container '%s'. 'memory' must be greater than 'memoryReservation'.", c.Name)
 	}
 	if !s.fargate && s.def.Memory == "" && c.Memory == 0 && c.MemoryReservation == 0 {

@@ -227,7 +227,7 @@ func (v *validator) proxy() {
 		v.bad("proxyConfiguration.type", "%s", oneOf(p.Type, []string{"APPMESH"}))
 	}
 	if v.container(p.ContainerName) == nil {
-		v.bad("proxyConfiguration.containerName", "%s", v.unknownContainer(p.ContainerName))
+		v.bad("proxyConfiguration.containerName", "%s", v.def.noContainer(p.ContainerName))
 	}
 	uid, _ := p.Property("IgnoredUID")
 	gid, _ := p.Property("IgnoredGID")
@@ -330,16 +330,4 @@ func (v *validator) container(name string) *ContainerDefinition {
 		return nil
 	}
 	return v.def.Container(name)
-}
-
-// unknownContainer returns what to say of a name no container has.
-func (v *validator) unknownContainer(name string) string {
-	if name == "" {
-		return "must be the name of a container"
-	}
-	var names []string
-	for i := range v.def.ContainerDefinitions {
-		names = append(names, strconv.Quote(v.def.ContainerDefinitions[i].Name))
-	}
-	return fmt.Sprintf("unknown container %q, the definition has %s", name, joinWords(names, "and"))
 }

@@ -37,8 +37,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// parallel runs functions side by side and returns their errors joined, when all have ended.
-func parallel(fns ...func() error) error {
+// each runs functions side by side and returns their errors joined, when all have ended.
+func each(fns ...func() error) error {
 	errs := make([]error, len(fns))
 	var wg sync.WaitGroup
 	for i, fn := range fns {
@@ -50,6 +50,27 @@ func parallel(fns ...func() error) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// together runs functions side by side. The first that fails ends the others, and its error is returned when all have
+// ended.
+func together(ctx context.Context, fns ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all []func() error
+	for _, fn := range fns {
+		all = append(all, func() error {
+			err := fn(ctx)
+			if err != nil {
+				cancel(err) // the first cause stays
+			}
+			return err
+		})
+	}
+	if err := each(all...); err == nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // watch reports the end of a container to its worker, once. It outlives the step that started the container.

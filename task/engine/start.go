@@ -16,10 +16,7 @@ func (w *worker) provision(ctx context.Context) error {
 	if w.rec.PullStartedAt.IsZero() {
 		w.rec.PullStartedAt = time.Now().UTC()
 	}
-	if err := parallel(
-		func() error { return w.provisionSandbox(ctx) },
-		func() error { return w.pullAll(ctx) },
-	); err != nil {
+	if err := together(ctx, w.provisionSandbox, w.pullAll); err != nil {
 		return err
 	}
 	w.rec.PullStoppedAt = time.Now().UTC()
@@ -70,11 +67,11 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 
 // pullAll pulls the images of all containers side by side.
 func (w *worker) pullAll(ctx context.Context) error {
-	var pulls []func() error
+	var pulls []func(context.Context) error
 	for _, c := range w.containers {
-		pulls = append(pulls, func() error { return w.pull(ctx, c) })
+		pulls = append(pulls, func(ctx context.Context) error { return w.pull(ctx, c) })
 	}
-	return parallel(pulls...)
+	return together(ctx, pulls...)
 }
 
 func (w *worker) pull(ctx context.Context, c *container) error {
@@ -101,16 +98,16 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 
 // create prepares every container that has not run, side by side.
 func (w *worker) create(ctx context.Context) error {
-	var creates []func() error
+	var creates []func(context.Context) error
 	for i, c := range w.containers {
 		rec := w.record(i)
 		if rec.LastStatus != task.ContainerPending {
 			continue
 		}
 		rec.RuntimeID = c.id
-		creates = append(creates, func() error { return w.createOne(ctx, c) })
+		creates = append(creates, func(ctx context.Context) error { return w.createOne(ctx, c) })
 	}
-	return parallel(creates...)
+	return together(ctx, creates...)
 }
 
 func (w *worker) createOne(ctx context.Context, c *container) error {
@@ -181,7 +178,7 @@ func (w *worker) startAll(ctx context.Context, names []string) error {
 			return nil
 		})
 	}
-	err := parallel(starts...)
+	err := each(starts...)
 	for _, name := range names {
 		if !w.container(name).startedAt.IsZero() {
 			w.rec.Container(name).LastStatus = task.ContainerRunning

@@ -32,7 +32,7 @@ func (w *worker) stopContainers(ctx context.Context) error {
 			return w.stopOne(ctx, c)
 		})
 	}
-	err := parallel(stops...)
+	err := each(stops...)
 	w.drain()
 	return err
 }
@@ -103,10 +103,10 @@ func (w *worker) deprovision(ctx context.Context) error {
 	for _, c := range w.containers {
 		removes = append(removes, func() error { return w.e.cfg.Driver.RemoveContainer(ctx, c.id) })
 	}
-	if err := parallel(removes...); err != nil {
+	if err := each(removes...); err != nil {
 		return err
 	}
-	err := parallel(
+	err := each(
 		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
 		func() error { return w.e.cfg.Fabric.Detach(ctx, w.eni.ID) },
 		func() error { return w.e.removeFiles(w.id) },

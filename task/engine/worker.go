@@ -181,7 +181,7 @@ func (w *worker) setStatus(s task.Status) {
 	switch s {
 	case task.Running:
 		w.rec.StartedAt = now
-	case task.Deactivating:
+	case task.Stopping:
 		w.rec.StoppingAt = now
 	case task.Stopped:
 		w.rec.StoppedAt = now
@@ -232,7 +232,7 @@ func (w *worker) exited(ev exited) {
 			rec.Reason = task.ReasonOutOfMemory
 		}
 	}
-	w.log.Info("container ended", "containerName", rec.Name, "exitCode", rec.ExitCode, "reason", rec.Reason)
+	w.log.Info("container ended", "containerName", rec.Name, "exitCode", ev.exit.Code, "reason", rec.Reason)
 	if !ev.c.def.IsEssential() {
 		return
 	}
