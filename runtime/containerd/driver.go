@@ -10,8 +10,11 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/log"
 
+	"github.com/fardel-io/fardel/internal/cgroup"
 	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/oci"
 )
 
 // Driver runs containers through containerd. It is made by [Embed] or [Connect].
@@ -21,15 +24,33 @@ type Driver struct {
 	namespace   string // containerd namespace; an owner mark
 	snapshotter string // name of the snapshotter that root file systems come from
 	logger      *slog.Logger
+	quiet       *log.Entry // the same for containerd
+	tasks       tasks
+	cgroups     *cgroup.Tree
+	limits      oci.Limits
+	life        life
 
-	mu     sync.Mutex
-	closed bool
-	undo   []func() error // what Close does, last first
+	accountsMu sync.Mutex // held while an image's accounts are read
+
+	mu         sync.Mutex
+	closed     bool
+	undo       []func() error       // what Close does, last first
+	images     map[string]*unpacked // by reference and digest
+	sandboxes  map[string]*sandbox
+	containers map[string]*container
+}
+
+// newDriver returns a driver without a client.
+func newDriver(cfg Config) *Driver {
+	return &Driver{
+		cfg: cfg, namespace: "fardel-" + cfg.Owner, logger: cfg.Logger, quiet: quietLog(cfg.Logger), life: newLife(),
+		images: map[string]*unpacked{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
+	}
 }
 
 // context returns ctx as containerd wants it: with the namespace, and with a logger that does not write to stderr.
 func (d *Driver) context(ctx context.Context) context.Context {
-	return quiet(namespaces.WithNamespace(ctx, d.namespace), d.logger)
+	return log.WithLogger(namespaces.WithNamespace(ctx, d.namespace), d.quiet)
 }
 
 // open reports ErrClosed after Close.
@@ -42,6 +63,9 @@ func (d *Driver) open() error {
 	return nil
 }
 
+// onClose adds a step to what Close does, in front of those before.
+func (d *Driver) onClose(f func() error) { d.undo = append(d.undo, f) }
+
 // Close detaches from what runs: containers go on, and the next driver with the same Dir adopts them. Calls in progress
 // end with an error.
 func (d *Driver) Close() error {
@@ -49,6 +73,7 @@ func (d *Driver) Close() error {
 	undo := d.undo
 	d.closed, d.undo = true, nil
 	d.mu.Unlock()
+	d.life.stop()
 	var errs []error
 	for _, f := range slices.Backward(undo) {
 		errs = append(errs, f())

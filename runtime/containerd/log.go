@@ -1,7 +1,6 @@
 package containerd
 
 import (
-	"context"
 	"io"
 	"log/slog"
 
@@ -9,13 +8,13 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// quiet returns a context whose containerd logger writes to a slog.Logger. Without one containerd logs to stderr
-// through logrus's global logger, which belongs to the host program.
-func quiet(ctx context.Context, logger *slog.Logger) context.Context {
+// quietLog returns a containerd logger that writes to a slog.Logger. Without one in the context containerd logs to
+// stderr through logrus's global logger, which belongs to the host program.
+func quietLog(logger *slog.Logger) *log.Entry {
 	l := logrus.New()
 	l.SetOutput(io.Discard)
 	l.AddHook(slogHook{logger})
-	return log.WithLogger(ctx, logrus.NewEntry(l))
+	return logrus.NewEntry(l)
 }
 
 // slogHook passes what containerd logs on. Its info is a line per plugin and call, hence debug here.

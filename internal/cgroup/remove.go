@@ -1,0 +1,130 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Remove ends every process in a group and in those below it and removes them in all hierarchies. The kernel refuses
+// while processes are on their way out, so it tries until ctx ends. No error if there is no such group.
+func (t *Tree) Remove(ctx context.Context, name string) error {
+	if name == "" || strings.HasPrefix(filepath.Clean(name), "..") {
+		return fmt.Errorf("cgroup: %q is not below the parent", name)
+	}
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := t.kill(name)
+		for _, dir := range t.dirs(name) {
+			err = errors.Join(err, removeTree(dir))
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// AddProcess moves a process into a group of its own below name, in the hierarchies where name exists.
+func (t *Tree) AddProcess(name, child string, pid int) error {
+	for _, dir := range t.dirs(name) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		dir = filepath.Join(dir, child)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := writeAll([]setting{{dir, "cgroup.procs", strconv.Itoa(pid)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kill sends SIGKILL to every process in a group and below it.
+func (t *Tree) kill(name string) error {
+	var errs []error
+	seen := map[int]bool{}
+	for _, dir := range t.dirs(name) {
+		if t.unified { // one write, which no fork can outrun; since kernel 5.14
+			if writeAll([]setting{{dir, "cgroup.kill", "1"}}) == nil {
+				return nil
+			}
+		}
+		pids, err := processes(dir)
+		errs = append(errs, err)
+		for _, pid := range pids {
+			if pid > 0 && !seen[pid] { // 0 is a process outside of our PID namespace
+				seen[pid] = true
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+					errs = append(errs, fmt.Errorf("kill %d in %s: %w", pid, dir, err))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// processes are those in a group and below it.
+func processes(dir string) ([]int, error) {
+	var pids []int
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if gone(err) {
+			return nil
+		}
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(p, "cgroup.procs"))
+		if gone(err) {
+			return nil
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+		return err
+	})
+	return pids, err
+}
+
+// removeTree removes a group and those below it.
+func removeTree(dir string) error {
+	var dirs []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, p)
+		}
+		if gone(err) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(dirs) { // children come after their parents
+		if err := syscall.Rmdir(d); err != nil && !gone(err) {
+			return &fs.PathError{Op: "rmdir", Path: d, Err: err}
+		}
+	}
+	return nil
+}
+
+// gone reports whether a group was removed meanwhile: its files then answer with ENODEV.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+}

@@ -1,0 +1,166 @@
+package cgroup
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Tree is the part of the control group file systems below our parent.
+type Tree struct {
+	parent  string // below every mount point, without leading slash
+	mounts  []mount
+	unified bool
+}
+
+// mount is a mounted hierarchy.
+type mount struct {
+	point       string
+	controllers []string // v1: "cpu", "cpuacct", "name=systemd"; nil for v2
+}
+
+// required are the controllers without which a size is not enforced.
+var required = []string{"cpu", "memory", "pids"}
+
+// Open finds the hierarchies that the machine has mounted. It makes nothing.
+func Open(parent string) (*Tree, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return parse(f, parent)
+}
+
+// parse reads a table of mounts as in /proc/self/mountinfo.
+func parse(mountinfo io.Reader, parent string) (*Tree, error) {
+	t := &Tree{parent: strings.Trim(path.Clean("/"+parent), "/")}
+	var v2 []mount
+	var controllers []string
+	for lines := bufio.NewScanner(mountinfo); lines.Scan(); {
+		before, after, ok := strings.Cut(lines.Text(), " - ")
+		left, right := strings.Fields(before), strings.Fields(after)
+		if !ok || len(left) < 5 || len(right) < 3 {
+			continue
+		}
+		m := mount{point: left[4]}
+		switch right[0] {
+		case "cgroup2":
+			v2 = append(v2, m)
+		case "cgroup":
+			m.controllers = strings.FieldsFunc(right[2], func(r rune) bool { return r == ',' })
+			m.controllers = slices.DeleteFunc(m.controllers, func(o string) bool { return o == "rw" || o == "ro" })
+			// A second mount of a hierarchy shows the same groups.
+			if !slices.ContainsFunc(t.mounts, func(o mount) bool { return slices.Equal(o.controllers, m.controllers) }) {
+				t.mounts, controllers = append(t.mounts, m), append(controllers, m.controllers...)
+			}
+		}
+	}
+	// In the hybrid layout v2 is mounted without controllers beside the hierarchies of v1, and OCI runtimes use v1.
+	if len(v2) > 0 && !slices.Contains(controllers, "memory") {
+		t.mounts, t.unified = v2[:1], true
+		return t, nil
+	}
+	for _, c := range required {
+		if !slices.Contains(controllers, c) {
+			return nil, fmt.Errorf("cgroup: no %s controller is mounted below /sys/fs/cgroup", c)
+		}
+	}
+	return t, nil
+}
+
+// Unified reports whether the machine uses cgroup v2 alone.
+func (t *Tree) Unified() bool { return t.unified }
+
+// Path is a group as OCI runtimes take it in cgroupsPath.
+func (t *Tree) Path(elem ...string) string { return "/" + path.Join(t.parent, path.Join(elem...)) }
+
+// dir is the directory of a group in the hierarchy of a controller, or "" if there is none.
+func (t *Tree) dir(controller, name string) string {
+	for _, m := range t.mounts {
+		if t.unified || slices.Contains(m.controllers, controller) {
+			return filepath.Join(m.point, t.parent, name)
+		}
+	}
+	return ""
+}
+
+// dirs are the directories of a group in all hierarchies, existing or not.
+func (t *Tree) dirs(name string) []string {
+	dirs := make([]string, len(t.mounts))
+	for i, m := range t.mounts {
+		dirs[i] = filepath.Join(m.point, t.parent, name)
+	}
+	return dirs
+}
+
+// Lock makes the parent group and takes an exclusive lock on it, which ends with the process. It fails at once with
+// [ErrLocked] when another process, or another Tree of this one, has it.
+func (t *Tree) Lock() (io.Closer, error) {
+	if err := t.makeParent(); err != nil {
+		return nil, err
+	}
+	dir := t.dir("memory", "")
+	for {
+		f, err := os.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) { // removed by the one who had the lock
+			if err := t.makeParent(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", dir, ErrLocked)
+		}
+		held, err := f.Stat()
+		now, nowErr := os.Stat(dir)
+		if err == nil && nowErr == nil && os.SameFile(held, now) {
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+// ErrLocked says that the parent group belongs to another process.
+var ErrLocked = errors.New("cgroup: in use by another process")
+
+// List returns the names of the groups directly below the parent, in any hierarchy, sorted.
+func (t *Tree) List() ([]string, error) {
+	var names []string
+	for _, dir := range t.dirs("") {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// RemoveParent removes the parent, and those above it, as far as nothing else is in them.
+func (t *Tree) RemoveParent() {
+	for _, m := range t.mounts {
+		for p := t.parent; p != "."; p = path.Dir(p) {
+			if os.Remove(filepath.Join(m.point, p)) != nil {
+				break
+			}
+		}
+	}
+}

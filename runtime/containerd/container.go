@@ -1,0 +1,247 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	taskv1 "github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs"
+
+	"github.com/fardel-io/fardel/runtime"
+)
+
+// container is a container that exists or is being made.
+type container struct {
+	id string
+
+	// op is held, by having sent to it, while the container is made, started or removed.
+	op      chan struct{}
+	removed bool // guarded by op: another container may have the ID now
+
+	record containerRecord // set once, before state
+	done   chan struct{}   // closed when it has ended and its output is in its log
+
+	mu        sync.Mutex
+	state     runtime.State // "" while it is being made
+	pid       int
+	startedAt time.Time
+	exit      *runtime.Exit
+}
+
+func (c *container) target() target { return target{sandbox: c.record.Spec.SandboxID, container: c.id} }
+
+// enter returns a container with its op held, and adds one without record if there is none and spec says so.
+func (d *Driver) enter(ctx context.Context, id string, add bool) (*container, error) {
+	for {
+		d.mu.Lock()
+		if d.closed {
+			d.mu.Unlock()
+			return nil, d.open()
+		}
+		c := d.containers[id]
+		if c == nil && !add {
+			d.mu.Unlock()
+			return nil, fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
+		}
+		if c == nil {
+			c = &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
+			d.containers[id] = c
+		}
+		d.mu.Unlock()
+		select {
+		case c.op <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !c.removed {
+			return c, nil
+		}
+		c.leave()
+	}
+}
+
+func (c *container) leave() { <-c.op }
+
+// container returns one that exists.
+func (d *Driver) container(id string) (*container, error) {
+	if err := d.open(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	c := d.containers[id]
+	d.mu.Unlock()
+	if c == nil || c.current() == "" {
+		return nil, fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
+	}
+	return c, nil
+}
+
+func (c *container) current() runtime.State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// containersOf are the IDs of a sandbox's containers, with those that are being made.
+func (d *Driver) containersOf(sandbox string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var ids []string
+	for id, c := range d.containers {
+		if c.current() != "" && c.record.Spec.SandboxID == sandbox {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Start implements [runtime.Driver].
+func (d *Driver) Start(ctx context.Context, id string) error {
+	ctx = d.context(ctx)
+	c, err := d.enter(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	switch c.current() {
+	case runtime.StateRunning, runtime.StateStopped:
+		return nil
+	case "":
+		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
+	}
+	at := time.Now()
+	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at}); err != nil {
+		return err
+	}
+	// A start that is cut off half-way would leave the container in between.
+	if err := d.tasks.start(context.WithoutCancel(ctx), c.target()); err != nil {
+		return d.containerError("start", c.record.Spec, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == runtime.StateCreated {
+		c.state = runtime.StateRunning
+	}
+	c.startedAt = at
+	return nil
+}
+
+// Kill implements [runtime.Driver].
+func (d *Driver) Kill(ctx context.Context, id, signal string) error {
+	c, err := d.container(id)
+	if err != nil {
+		return err
+	}
+	number := c.record.StopSignal
+	if signal != "" {
+		if number, err = runtime.ParseSignal(signal); err != nil {
+			return err
+		}
+	}
+	if err := d.kill(d.context(ctx), c, number); err != nil {
+		return fmt.Errorf("kill container %s with signal %d: %w", id, number, err)
+	}
+	return nil
+}
+
+// kill is without effect on a container that has ended.
+func (d *Driver) kill(ctx context.Context, c *container, signal int) error {
+	if c.current() == runtime.StateStopped {
+		return nil
+	}
+	// The end of the first process of a PID namespace ends all others; without one of its own they are killed one by one.
+	all := signal == int(syscall.SIGKILL)
+	err := d.tasks.kill(ctx, c.target(), signal, all)
+	if errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
+		return nil
+	}
+	return err
+}
+
+// RemoveContainer implements [runtime.Driver].
+func (d *Driver) RemoveContainer(ctx context.Context, id string) error {
+	ctx = d.context(ctx)
+	c, err := d.enter(ctx, id, false)
+	if errors.Is(err, runtime.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	if c.current() != "" {
+		if err := d.kill(ctx, c, int(syscall.SIGKILL)); err != nil {
+			return fmt.Errorf("remove container %s: %w", id, err)
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return fmt.Errorf("remove container %s: %w", id, ctx.Err())
+		}
+	}
+	if err := d.destroyContainer(ctx, c); err != nil {
+		return fmt.Errorf("remove container %s: %w", id, err)
+	}
+	return nil
+}
+
+// destroyContainer removes what is left of a container without task, the record last. op is held.
+func (d *Driver) destroyContainer(ctx context.Context, c *container) error {
+	if err := d.tasks.forget(ctx, c.target()); err != nil {
+		return err
+	}
+	if c.record.Snapshot != "" {
+		if err := d.removeSnapshot(ctx, c.record.Snapshotter, c.record.Snapshot); err != nil {
+			return err
+		}
+	}
+	if err := removeDir(d.containerDir(c.id), containerFile); err != nil {
+		return err
+	}
+	c.removed = true
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.containers, c.id)
+	return nil
+}
+
+// removeDir removes a directory, and the file that says whose it is after all others.
+func removeDir(dir, last string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == last {
+			continue
+		}
+		if e.Name() == "rootfs" { // never what might be mounted in it
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		} else {
+			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// stateOf converts a task's state.
+func stateOf(s taskv1.Status) runtime.State {
+	switch s {
+	case taskv1.Status_CREATED:
+		return runtime.StateCreated
+	case taskv1.Status_STOPPED:
+		return runtime.StateStopped
+	}
+	return runtime.StateRunning
+}

@@ -1,0 +1,182 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/mount"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/oci"
+)
+
+// CreateContainer implements [runtime.Driver].
+func (d *Driver) CreateContainer(ctx context.Context, spec runtime.ContainerSpec) error {
+	if err := checkID("container", spec.ID); err != nil {
+		return err
+	}
+	if spec.Log != "" && !filepath.IsAbs(spec.Log) {
+		return fmt.Errorf("container %s: log %q is not an absolute path: %w", spec.ID, spec.Log, runtime.ErrInvalid)
+	}
+	ctx = d.context(ctx)
+	c, err := d.enter(ctx, spec.ID, true)
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	if c.current() != "" {
+		if !sameSpec(c.record.Spec, spec) {
+			return fmt.Errorf("container %s: %w", spec.ID, runtime.ErrExists)
+		}
+		return nil
+	}
+	if err = d.createIn(ctx, c, spec); err == nil {
+		return nil
+	}
+	undo, cancel := undoContext(ctx)
+	defer cancel()
+	if c.record.Spec.ID != "" {
+		_, _, rerr := d.tasks.reclaim(undo, c.target())
+		err = errors.Join(err, rerr)
+	}
+	return errors.Join(err, d.destroyContainer(undo, c))
+}
+
+// createIn makes a container in its sandbox, which stays for that long.
+func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.ContainerSpec) error {
+	d.mu.Lock()
+	s := d.sandboxes[spec.SandboxID]
+	d.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("container %s: sandbox %q: %w", spec.ID, spec.SandboxID, runtime.ErrNotFound)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.removed {
+		return fmt.Errorf("container %s: sandbox %q: %w", spec.ID, spec.SandboxID, runtime.ErrNotFound)
+	}
+	img, err := d.unpackedImage(ctx, spec.Image)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", spec.ID, err)
+	}
+	signal, err := spec.StopSignalNumber(img.Image)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", spec.ID, err)
+	}
+	c.record = containerRecord{Spec: spec, StopSignal: signal, Snapshot: "fardel-" + spec.ID, Snapshotter: d.snapshotter}
+	if err := d.writeRecord(c); err != nil {
+		return err
+	}
+	creation, err := d.prepare(ctx, s, spec, img)
+	if err != nil {
+		return err
+	}
+	creation.snapshot = c.record.Snapshot
+	// The OCI runtime is not stopped half-way: nobody would know what it left.
+	pid, err := d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
+	if err != nil {
+		return d.containerError("create", spec, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(d.containerDir(spec.ID), createdFile), createdRecord{At: time.Now(), PID: pid}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.state, c.pid = runtime.StateCreated, pid
+	c.mu.Unlock()
+	d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+	return nil
+}
+
+func (d *Driver) writeRecord(c *container) error {
+	dir := d.containerDir(c.id)
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(dir, containerFile), c.record); err != nil {
+		return err
+	}
+	log := c.record.Spec.Log
+	if log == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
+		return fmt.Errorf("container %s: directory of the log: %w", c.id, err)
+	}
+	f, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("container %s: log: %w", c.id, err)
+	}
+	return f.Close()
+}
+
+// prepare makes the root file system and the OCI configuration, which need nothing of each other.
+func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img *unpacked) (creation, error) {
+	var mounts []mount.Mount
+	var prepared, configured error
+	c := creation{log: spec.Log, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
+	split(
+		func() { mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img) },
+		func() {
+			var o oci.Options
+			if o, configured = d.ociOptions(ctx, s, spec, img); configured == nil {
+				c.spec, configured = oci.Spec(spec, s.spec, img.Image, o)
+			}
+		},
+	)
+	c.rootfs = mounts
+	return c, errors.Join(configured, prepared)
+}
+
+func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img *unpacked) (oci.Options, error) {
+	name := spec.User
+	if name == "" {
+		name = img.User
+	}
+	user, err := d.user(ctx, img, name)
+	if err != nil {
+		return oci.Options{}, fmt.Errorf("container %s: %w", spec.ID, err)
+	}
+	o := oci.Options{
+		RootfsPath:       "rootfs",
+		CgroupsPath:      d.cgroups.Path(spec.SandboxID, spec.ID),
+		User:             user,
+		CgroupV2:         d.cgroups.Unified(),
+		NoSwapAccounting: !d.cgroups.SwapAccounting(),
+		Limits:           d.limits,
+		Devices:          hostDevices,
+	}
+	if s.spec.SharePID {
+		o.PIDNamespace = fmt.Sprintf("/proc/%d/ns/pid", s.pause.PID)
+	}
+	if spec.Init {
+		if o.InitPath, err = findInit(); err != nil {
+			return oci.Options{}, fmt.Errorf("container %s: %w", spec.ID, err)
+		}
+	}
+	return o, nil
+}
+
+// initBinaries are the small init programs of distributions, Docker's and Podman's.
+var initBinaries = []string{
+	"/usr/bin/docker-init", "/usr/libexec/docker/docker-init", "/usr/bin/tini-static", "/usr/libexec/podman/catatonit", "/usr/bin/catatonit",
+}
+
+func findInit() (string, error) {
+	for _, path := range initBinaries {
+		if _, err := exec.LookPath(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &runtime.UnsupportedError{
+		Feature: "initProcessEnabled",
+		Needs:   "a static init program at " + initBinaries[0] + ", tini-static or catatonit: apt-get install tini",
+	}
+}

@@ -1,0 +1,187 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/diff"
+	"github.com/containerd/containerd/v2/core/diff/apply"
+	"github.com/containerd/containerd/v2/core/events/exchange"
+	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/containerd/v2/plugins/diff/walking"
+	"github.com/containerd/containerd/v2/plugins/snapshots/native"
+	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
+	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
+	"github.com/containerd/errdefs"
+	bolt "go.etcd.io/bbolt"
+)
+
+// Embed runs containerd in this process, with all it keeps below Config.Dir: its content store, metadata, snapshotter
+// and garbage collection, called directly and listening nowhere; and for each sandbox one small process started from
+// this program's own binary, which outlives it. See [Reexec] for what main must do.
+//
+// It takes over the containers that an earlier process left running in the same Dir, and removes what that process left
+// half made. It fails with [runtime.UnsupportedError] where the machine lacks something, and with an error that says so
+// when another process uses Dir or Owner.
+func Embed(ctx context.Context, cfg Config) (*Driver, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if !reexecs.Load() {
+		return nil, errors.New("containerd: Embed needs `if containerd.Reexec() { return }`, or local.Reexec, " +
+			"at the top of the program's main function, or of TestMain")
+	}
+	d := newDriver(cfg)
+	if err := d.embed(d.context(ctx)); err != nil {
+		return nil, errors.Join(fmt.Errorf("containerd in %s: %w", cfg.Dir, err), d.Close())
+	}
+	return d, nil
+}
+
+func (d *Driver) embed(ctx context.Context) error {
+	binary, err := d.claim()
+	if err != nil {
+		return err
+	}
+	db, err := d.openImages(ctx)
+	if err != nil {
+		return err
+	}
+	s := &shims{namespace: d.namespace, dir: d.cfg.Dir, runtime: binary, open: map[string]*shim{}}
+	d.tasks = s
+	d.onClose(func() error { s.detach(); return nil })
+	if err := d.recover(ctx); err != nil {
+		return err
+	}
+	dirty := make(chan struct{}, 1)
+	db.RegisterMutationCallback(func(removed bool) {
+		if removed {
+			select {
+			case dirty <- struct{}{}:
+			default:
+			}
+		}
+	})
+	dirty <- struct{}{} // what a crash left
+	d.life.spawn(func(ctx context.Context) {
+		collect(d.context(ctx), dirty, func(ctx context.Context) error {
+			_, err := db.GarbageCollect(ctx)
+			return err
+		})
+	})
+	return nil
+}
+
+// openImages opens the parts of containerd that keep images and root file systems, and makes a client of them.
+func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
+	dir := filepath.Join(d.cfg.Dir, "images")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	blobs, err := local.NewStore(filepath.Join(dir, "content"))
+	if err != nil {
+		return nil, err
+	}
+	snapshotter, err := d.openSnapshotter(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.onClose(snapshotter.Close)
+	options := *bolt.DefaultOptions
+	options.NoFreelistSync = true // as containerd: one thing less that can be torn
+	options.NoStatistics = true
+	options.Timeout = time.Second // the directory is ours: nothing can hold this lock for long
+	file, err := bolt.Open(filepath.Join(dir, "meta.db"), 0o600, &options)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, "meta.db"), err)
+	}
+	events := exchange.NewExchange()
+	db := metadata.NewDB(file, blobs, map[string]snapshots.Snapshotter{d.snapshotter: snapshotter}, metadata.WithEventsPublisher(events))
+	d.onClose(db.Close)
+	if err := db.Init(ctx); err != nil {
+		return nil, err
+	}
+	spaces := namespaceStore{db}
+	if err := spaces.Create(ctx, d.namespace, nil); err != nil && !errdefs.IsAlreadyExists(err) {
+		return nil, err
+	}
+	d.client, err = client.New("", client.WithDefaultNamespace(d.namespace), client.WithServices(
+		client.WithContentStore(db.ContentStore()),
+		client.WithSnapshotters(db.Snapshotters()),
+		client.WithImageStore(metadata.NewImageStore(db)),
+		client.WithLeasesService(metadata.NewLeaseManager(db)),
+		client.WithNamespaceService(spaces),
+		client.WithDiffService(newDiffer(db.ContentStore())),
+		client.WithEventService(events),
+	))
+	return db, err
+}
+
+// openSnapshotter takes overlayfs if its directories can be in Config.Dir, and else copies, which works everywhere.
+func (d *Driver) openSnapshotter(dir string) (snapshots.Snapshotter, error) {
+	d.snapshotter = "overlayfs"
+	root := filepath.Join(dir, d.snapshotter)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, err
+	}
+	err := overlayutils.Supported(root)
+	if err == nil {
+		return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
+	}
+	d.logger.Warn("overlayfs does not work here, every container gets a copy of its image", "dir", root, "error", err)
+	d.snapshotter = "native"
+	return native.NewSnapshotter(filepath.Join(dir, d.snapshotter))
+}
+
+// differ is containerd's service that applies layers and computes them.
+type differ struct {
+	diff.Applier
+	diff.Comparer
+}
+
+func newDiffer(store content.Store) differ {
+	return differ{Applier: apply.NewFileSystemApplier(store), Comparer: walking.NewWalkingDiff(store)}
+}
+
+// namespaceStore is containerd's store of namespaces with a transaction for each call.
+type namespaceStore struct{ db *metadata.DB }
+
+var _ namespaces.Store = namespaceStore{}
+
+func (s namespaceStore) Create(ctx context.Context, namespace string, labels map[string]string) error {
+	return s.db.Update(func(tx *bolt.Tx) error { return metadata.NewNamespaceStore(tx).Create(ctx, namespace, labels) })
+}
+
+func (s namespaceStore) Labels(ctx context.Context, namespace string) (labels map[string]string, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		labels, err = metadata.NewNamespaceStore(tx).Labels(ctx, namespace)
+		return err
+	})
+	return labels, err
+}
+
+func (s namespaceStore) SetLabel(ctx context.Context, namespace, key, value string) error {
+	return s.db.Update(func(tx *bolt.Tx) error { return metadata.NewNamespaceStore(tx).SetLabel(ctx, namespace, key, value) })
+}
+
+func (s namespaceStore) List(ctx context.Context) (list []string, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		list, err = metadata.NewNamespaceStore(tx).List(ctx)
+		return err
+	})
+	return list, err
+}
+
+func (s namespaceStore) Delete(ctx context.Context, namespace string, opts ...namespaces.DeleteOpts) error {
+	return s.db.Update(func(tx *bolt.Tx) error { return metadata.NewNamespaceStore(tx).Delete(ctx, namespace, opts...) })
+}

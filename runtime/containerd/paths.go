@@ -1,0 +1,16 @@
+package containerd
+
+import "path/filepath"
+
+// The layout of Config.Dir:
+//
+//	lock                      held while a driver is open
+//	images/{content,meta.db,overlayfs,native}   content, metadata and layers; Embed only
+//	sandboxes/<id>/           sandbox.json, shim.json, shim.sock, shim.log
+//	containers/<id>/          container.json, created.json, …; with Embed also the bundle: config.json, rootfs
+//	runc/                     state of the OCI runtime
+//	tmp/                      mounts that live for one call
+
+func (d *Driver) sandboxDir(id string) string { return filepath.Join(d.cfg.Dir, "sandboxes", id) }
+
+func (d *Driver) containerDir(id string) string { return filepath.Join(d.cfg.Dir, "containers", id) }

@@ -1,0 +1,283 @@
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/fardel-io/fardel/runtime"
+)
+
+// recover takes over what an earlier driver with the same directory made, and removes what it left half made.
+//
+// The owner marks by which all of it is found again: records in Config.Dir, and everything else there; the containerd
+// namespace "fardel-<Owner>"; the cgroup Config.CgroupParent; processes whose command line begins with the name of a
+// role, that namespace and, third, Config.Dir; mounts below Config.Dir.
+func (d *Driver) recover(ctx context.Context) error {
+	if err := d.recoverSandboxes(ctx); err != nil {
+		return err
+	}
+	if err := d.recoverContainers(ctx); err != nil {
+		return err
+	}
+	return d.sweep(ctx)
+}
+
+func (d *Driver) recoverSandboxes(ctx context.Context) error {
+	ids, err := subdirs(filepath.Join(d.cfg.Dir, "sandboxes"))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s := &sandbox{}
+		found, err := readJSON(filepath.Join(d.sandboxDir(id), sandboxFile), &s.spec)
+		if err != nil {
+			return err
+		}
+		if !found || s.spec.ID != id {
+			continue // swept
+		}
+		if _, err := readJSON(filepath.Join(d.sandboxDir(id), pauseFile), &s.pause); err != nil {
+			return err
+		}
+		d.sandboxes[id] = s
+		// It may have been half made. Its containers, if any, are found to be dead when its shim is a new one.
+		if err := d.makeSandbox(ctx, s); err != nil {
+			return fmt.Errorf("recover sandbox %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func (d *Driver) recoverContainers(ctx context.Context) error {
+	ids, err := subdirs(filepath.Join(d.cfg.Dir, "containers"))
+	if err != nil {
+		return err
+	}
+	return each(ids, func(id string) error {
+		if err := d.recoverContainer(ctx, id); err != nil {
+			return fmt.Errorf("recover container %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
+func (d *Driver) recoverContainer(ctx context.Context, id string) error {
+	dir := d.containerDir(id)
+	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
+	var created createdRecord
+	var started startedRecord
+	var exit runtime.Exit
+	known, err := readJSON(filepath.Join(dir, containerFile), &c.record)
+	complete, cerr := readJSON(filepath.Join(dir, createdFile), &created)
+	_, serr := readJSON(filepath.Join(dir, startedFile), &started)
+	ended, eerr := readJSON(filepath.Join(dir, exitFile), &exit)
+	if err := errors.Join(err, cerr, serr, eerr); err != nil {
+		return err
+	}
+	if !known || !complete || d.sandboxes[c.record.Spec.SandboxID] == nil {
+		if known {
+			if _, _, err := d.tasks.reclaim(ctx, c.target()); err != nil {
+				return err
+			}
+		}
+		return d.destroyContainer(ctx, c)
+	}
+	d.mu.Lock()
+	d.containers[id] = c
+	d.mu.Unlock()
+	c.pid, c.startedAt = created.PID, started.At
+	now, err := d.tasks.state(ctx, c.target())
+	switch {
+	case err != nil && ended: // noted and deleted
+		c.finish(exit)
+	case err != nil || stateOf(now.status) == runtime.StateStopped:
+		d.watch(ctx, c)
+	default:
+		c.state = stateOf(now.status)
+		d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+	}
+	return ctx.Err()
+}
+
+// sweep removes what no record names.
+func (d *Driver) sweep(ctx context.Context) error {
+	if err := d.sweepProcesses(); err != nil {
+		return err
+	}
+	groups, err := d.cgroups.List()
+	if err != nil {
+		return err
+	}
+	for _, name := range groups {
+		if d.sandboxes[name] == nil {
+			if err := d.cgroups.Remove(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := d.sweepMounts(); err != nil {
+		return err
+	}
+	if err := d.sweepDirs(); err != nil {
+		return err
+	}
+	return d.sweepSnapshots(ctx)
+}
+
+// sweepProcesses ends shims and pauses that were started but not noted.
+func (d *Driver) sweepProcesses() error {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if err != nil {
+			continue
+		}
+		role, id, ours := d.role(line)
+		if !ours {
+			continue
+		}
+		file := map[string]string{shimName: shimFile, pauseName: pauseFile}[role]
+		var noted process
+		if _, err := readJSON(filepath.Join(d.sandboxDir(id), file), &noted); err != nil {
+			return err
+		}
+		p, err := identify(pid)
+		if err != nil || p == noted && d.sandboxes[id] != nil {
+			continue
+		}
+		if err := p.kill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// role reads the command line of a process.
+func (d *Driver) role(cmdline []byte) (role, sandbox string, ours bool) {
+	args := strings.Split(string(bytes.TrimRight(cmdline, "\x00")), "\x00")
+	if len(args) != 4 || args[0] != shimName && args[0] != pauseName || args[1] != d.namespace || args[3] != d.cfg.Dir {
+		return "", "", false
+	}
+	return args[0], args[2], true
+}
+
+// sweepMounts unmounts what is mounted below our directory and belongs to no container.
+func (d *Driver) sweepMounts() error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(d.cfg.Dir))
+	if err != nil {
+		return err
+	}
+	for _, m := range slices.Backward(mounts) { // the last one mounted is on top
+		if d.ownsMount(m.Mountpoint) {
+			continue
+		}
+		if err := mount.UnmountAll(m.Mountpoint, 0); err != nil {
+			return fmt.Errorf("unmount %s: %w", m.Mountpoint, err)
+		}
+	}
+	return nil
+}
+
+func (d *Driver) ownsMount(path string) bool {
+	for _, sub := range []string{"tmp/", "containers/"} {
+		rest, ok := strings.CutPrefix(path, filepath.Join(d.cfg.Dir, sub)+"/")
+		if !ok {
+			continue
+		}
+		id, _, _ := strings.Cut(rest, "/")
+		return sub == "containers/" && d.containers[id] != nil
+	}
+	return true // the caller's: Config.Dir may be a mount point, or contain one
+}
+
+// sweepDirs removes directories of sandboxes without record and of calls that were cut off.
+func (d *Driver) sweepDirs() error {
+	for _, parent := range []string{"sandboxes", "tmp"} {
+		names, err := subdirs(filepath.Join(d.cfg.Dir, parent))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if parent == "sandboxes" && d.sandboxes[name] != nil {
+				continue
+			}
+			if err := os.RemoveAll(filepath.Join(d.cfg.Dir, parent, name)); err != nil {
+				return err
+			}
+		}
+	}
+	root := filepath.Join(d.cfg.Dir, "runc", d.namespace)
+	names, err := subdirs(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if d.containers[name] == nil {
+			if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Driver) sweepSnapshots(ctx context.Context) error {
+	used := map[string]bool{}
+	for _, c := range d.containers {
+		used[c.record.Snapshot] = true
+	}
+	sn := d.client.SnapshotService(d.snapshotter)
+	var unused []string
+	err := sn.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		if info.Labels[ownerLabel] == d.cfg.Owner && info.Kind != snapshots.KindCommitted && !used[info.Name] {
+			unused = append(unused, info.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range unused {
+		if err := d.removeSnapshot(ctx, d.snapshotter, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subdirs lists the directories in a directory, none if that does not exist.
+func subdirs(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}

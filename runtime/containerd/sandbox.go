@@ -1,0 +1,190 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fardel-io/fardel/internal/cgroup"
+	"github.com/fardel-io/fardel/runtime"
+)
+
+// sandbox is a sandbox that exists.
+type sandbox struct {
+	spec runtime.SandboxSpec
+
+	// mu is held for reading while a container is made in it and for writing while it is made or removed.
+	mu      sync.RWMutex
+	removed bool
+	pause   process // first process of the PID namespace that its containers share
+}
+
+// CreateSandbox implements [runtime.Driver].
+func (d *Driver) CreateSandbox(ctx context.Context, spec runtime.SandboxSpec) error {
+	if err := d.checkSandbox(spec); err != nil {
+		return err
+	}
+	ctx = d.context(ctx)
+	s, err := d.enterSandbox(spec)
+	if err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if !sameSpec(s.spec, spec) {
+		return fmt.Errorf("sandbox %s: %w", spec.ID, runtime.ErrExists)
+	}
+	if err := d.makeSandbox(ctx, s); err != nil {
+		// What is half made goes when it is created again, removed, or at the next start.
+		cleanup, cancel := undoContext(ctx)
+		defer cancel()
+		return errors.Join(fmt.Errorf("create sandbox %s: %w", spec.ID, err), d.destroySandbox(cleanup, s))
+	}
+	return nil
+}
+
+func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	if err := checkID("sandbox", spec.ID); err != nil {
+		return err
+	}
+	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 {
+		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
+	}
+	if spec.NetNS != "" {
+		if _, err := os.Stat(spec.NetNS); err != nil {
+			return fmt.Errorf("sandbox %s: network namespace: %w: %w", spec.ID, err, runtime.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// enterSandbox returns the sandbox with the spec's ID, locked, and adds it if there is none.
+func (d *Driver) enterSandbox(spec runtime.SandboxSpec) (*sandbox, error) {
+	for {
+		d.mu.Lock()
+		if d.closed {
+			d.mu.Unlock()
+			return nil, d.open()
+		}
+		s := d.sandboxes[spec.ID]
+		if s == nil {
+			s = &sandbox{spec: spec}
+			d.sandboxes[spec.ID] = s
+		}
+		d.mu.Unlock()
+		s.mu.Lock()
+		if !s.removed {
+			return s, nil
+		}
+		s.mu.Unlock()
+	}
+}
+
+// makeSandbox may be repeated.
+func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
+	dir := d.sandboxDir(s.spec.ID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// The record is first, so that a cgroup or a process always belongs to one.
+	if err := writeJSON(filepath.Join(dir, sandboxFile), s.spec); err != nil {
+		return err
+	}
+	var opened, made error
+	split(
+		func() { opened = d.tasks.openSandbox(ctx, s.spec.ID) },
+		func() { made = d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)) },
+	)
+	if err := errors.Join(opened, made); err != nil {
+		return err
+	}
+	if s.spec.SharePID && !s.pause.alive() {
+		return d.startPause(s)
+	}
+	return ctx.Err()
+}
+
+// sandboxLimits converts a task size. One vCPU is a full period.
+func sandboxLimits(spec runtime.SandboxSpec) cgroup.Limits {
+	return cgroup.Limits{
+		CPU:    time.Duration(spec.Size.CPU) * cgroup.Period / 1024,
+		Shares: spec.CPUShares,
+		Memory: spec.Size.Memory.Bytes(),
+		PIDs:   spec.PIDs,
+	}
+}
+
+// RemoveSandbox implements [runtime.Driver].
+func (d *Driver) RemoveSandbox(ctx context.Context, id string) error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	s := d.sandboxes[id]
+	d.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	ctx = d.context(ctx)
+	if err := d.removeContainersOf(ctx, id); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removed {
+		return nil
+	}
+	// One may have been added before the lock was ours.
+	if err := d.removeContainersOf(ctx, id); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	if err := d.destroySandbox(ctx, s); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Driver) removeContainersOf(ctx context.Context, id string) error {
+	var errs []error
+	for _, c := range d.containersOf(id) {
+		errs = append(errs, d.RemoveContainer(ctx, c))
+	}
+	return errors.Join(errs...)
+}
+
+// destroySandbox removes what makeSandbox made, the record last. s is locked.
+func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
+	id := s.spec.ID
+	if err := d.tasks.closeSandbox(ctx, id); err != nil {
+		return err
+	}
+	if err := d.cgroups.Remove(ctx, id); err != nil {
+		return err
+	}
+	if s.pause.PID != 0 {
+		if err := s.pause.kill(); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {
+		return err
+	}
+	s.removed = true
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sandboxes, id)
+	return nil
+}
+
+// undoTimeout bounds the undoing of something half made, which goes on when the caller has given up.
+const undoTimeout = 30 * time.Second
+
+func undoContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+}

@@ -1,0 +1,186 @@
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+
+	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	shimtask "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2/task"
+	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/pkg/shutdown"
+	"github.com/containerd/containerd/v2/pkg/sys/reaper"
+	"github.com/containerd/log"
+	"github.com/containerd/ttrpc"
+)
+
+// serveShim is the life of a shim: the parent of all processes of a sandbox, which copies their output, waits for them
+// and answers the host program, whichever instance of it is there. It works in the sandbox's directory, listens on the
+// socket that it inherits as descriptor 3, has its log as standard error, and ends when it is killed: the driver does
+// so when the sandbox is empty.
+//
+// containerd's shim binary adds flags, plugins, events and a second process to the same task service, none of which
+// is of use here.
+func serveShim(args []string) {
+	if err := runShim(args); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+func runShim(args []string) error {
+	if len(args) < 1 {
+		return fmt.Errorf("%s is started by the library, not by hand", shimName)
+	}
+	// A shim is idle most of its life, and there is one per task: memory is worth more than speed.
+	debug.SetGCPercent(40)
+	if err := log.SetLevel("warn"); err != nil {
+		return err
+	}
+	// Sockets of terminals are made in here; a name through /proc is short whatever Config.Dir is.
+	if err := os.Setenv("XDG_RUNTIME_DIR", fmt.Sprintf("/proc/%d/cwd", os.Getpid())); err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 32)
+	signal.Notify(signals, syscall.SIGCHLD)
+	// Whoever stops the host program's process group means the program, not the tasks that shall outlive it.
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	if err := reaper.SetSubreaper(1); err != nil {
+		return err
+	}
+	file := os.NewFile(3, "socket")
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return fmt.Errorf("listen on descriptor 3: %w", err)
+	}
+	file.Close()
+	ctx, stop := shutdown.WithShutdown(namespaces.WithNamespace(context.Background(), args[0]))
+	service, err := shimtask.NewTaskService(ctx, noEvents{}, stop)
+	if err != nil {
+		return err
+	}
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
+	if err != nil {
+		return err
+	}
+	taskapi.RegisterTTRPCTaskService(server, &shimService{TTRPCTaskService: service, terminals: map[string]*terminalLog{}})
+	return serve(ctx, server, listener, signals)
+}
+
+// noEvents is where a shim's events go: the driver asks instead.
+type noEvents struct{}
+
+func (noEvents) Publish(context.Context, string, events.Event) error { return nil }
+
+func (noEvents) Close() error { return nil }
+
+// shimService is containerd's task service with what it lacks for our use.
+type shimService struct {
+	taskapi.TTRPCTaskService
+
+	mu        sync.Mutex
+	terminals map[string]*terminalLog // by container
+}
+
+// Create also lets a container with a terminal write to a file, for which containerd takes nothing but a FIFO.
+func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
+	uri, err := url.Parse(r.Stdout)
+	if err != nil || !r.Terminal || uri.Scheme != "file" {
+		return s.TTRPCTaskService.Create(ctx, r)
+	}
+	t, err := openTerminalLog(filepath.Join(r.Bundle, "terminal"), uri.Path)
+	if err != nil {
+		return nil, err
+	}
+	r.Stdout, r.Stderr = t.fifo, ""
+	resp, err := s.TTRPCTaskService.Create(ctx, r)
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.terminals[r.ID] = t
+	return resp, nil
+}
+
+// Delete returns when the output of a terminal is in its file, too.
+func (s *shimService) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
+	resp, err := s.TTRPCTaskService.Delete(ctx, r)
+	if err != nil || r.ExecID != "" {
+		return resp, err
+	}
+	s.mu.Lock()
+	t := s.terminals[r.ID]
+	delete(s.terminals, r.ID)
+	s.mu.Unlock()
+	if t != nil {
+		t.close()
+	}
+	return resp, nil
+}
+
+// terminalLog copies from a FIFO to a file.
+type terminalLog struct {
+	fifo string
+	hold *os.File // write end, so that the reader sees no end before close
+	done chan struct{}
+}
+
+func openTerminalLog(fifo, path string) (*terminalLog, error) {
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		return nil, fmt.Errorf("make %s: %w", fifo, err)
+	}
+	dst, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	src, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		dst.Close()
+		return nil, err
+	}
+	hold, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		dst.Close()
+		src.Close()
+		return nil, err
+	}
+	t := &terminalLog{fifo: fifo, hold: hold, done: make(chan struct{})}
+	copyTerminal(t.done, dst, src)
+	return t, nil
+}
+
+func (t *terminalLog) close() {
+	t.hold.Close()
+	<-t.done
+	os.Remove(t.fifo)
+}
+
+// tail is the end of a log, for messages.
+func tail(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > 512 {
+		if _, err := f.Seek(-512, io.SeekEnd); err != nil {
+			return ""
+		}
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,69 @@
+package containerd
+
+import (
+	"context"
+	"time"
+
+	taskv1 "github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// tasks is what runs containers: shims of our own, or a containerd daemon. A task is a container that was created and
+// not deleted; it is named by its container. Errors are those of containerd's errdefs.
+type tasks interface {
+	// openSandbox readies a sandbox for tasks. It may be repeated, also after a restart.
+	openSandbox(ctx context.Context, id string) error
+	// closeSandbox ends what openSandbox started. No error if there is none.
+	closeSandbox(ctx context.Context, id string) error
+
+	// mayReturn reports whether what is unavailable may be back later: a daemon is restarted, a shim is not.
+	mayReturn() bool
+
+	create(ctx context.Context, t target, c creation) (pid int, err error)
+	start(ctx context.Context, t target) error
+	// wait blocks until the process has ended.
+	wait(ctx context.Context, t target) (ended, error)
+	state(ctx context.Context, t target) (taskState, error)
+	kill(ctx context.Context, t target, signal int, all bool) error
+	// delete forgets a process that has ended when its output is copied. reclaim removes a task whatever its state, also
+	// when what ran it is gone, and says how it ended if that is known.
+	delete(ctx context.Context, t target) error
+	reclaim(ctx context.Context, t target) (ended, bool, error)
+	// forget removes what is kept for a container without task.
+	forget(ctx context.Context, t target) error
+
+	exec(ctx context.Context, t target, p *specs.Process, streams cio.Config) error
+	resize(ctx context.Context, t target, width, height uint16) error
+	closeStdin(ctx context.Context, t target) error
+}
+
+// target names a process: the first one of a container, or one that was added to it.
+type target struct {
+	sandbox, container string
+	exec               string // "" for the first process
+}
+
+// creation is what a task is made of.
+type creation struct {
+	spec     *specs.Spec
+	rootfs   []mount.Mount
+	log      string // file that takes stdout and stderr; "" discards them
+	terminal bool
+	stdin    bool // stdin is held open
+	snapshot string
+	image    string
+}
+
+// taskState is where a process is in its life.
+type taskState struct {
+	status taskv1.Status
+	pid    int
+}
+
+// ended is how a process ended.
+type ended struct {
+	code int
+	at   time.Time
+}
