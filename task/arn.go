@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -62,4 +63,227 @@ func PartitionOf(region string) string {
 		}
 	}
 	return "aws"
+}
+
+// Scope is where ECS resources live: a region of an account. Its methods make
+// the ARNs of the resources in it.
+type Scope struct {
+	Partition string // empty means the region's, see PartitionOf
+	Region    string
+	Account   string // 12 digits in AWS
+}
+
+// ARN returns the ARN of an ECS resource, such as "cluster/default".
+func (s Scope) ARN(resource string) ARN {
+	partition := s.Partition
+	if partition == "" {
+		partition = PartitionOf(s.Region)
+	}
+	return ARN{Partition: partition, Service: "ecs", Region: s.Region, Account: s.Account, Resource: resource}
+}
+
+// Cluster returns the ARN of a cluster.
+func (s Scope) Cluster(name string) ARN { return s.resource(KindCluster, name) }
+
+// Task returns the ARN of a task; the old form, if cluster is empty.
+func (s Scope) Task(cluster, id string) ARN { return s.resource(KindTask, cluster, id) }
+
+// Service returns the ARN of a service; the old form, if cluster is empty.
+func (s Scope) Service(cluster, name string) ARN { return s.resource(KindService, cluster, name) }
+
+// TaskDefinition returns the ARN of a revision; of the family, if revision is 0.
+func (s Scope) TaskDefinition(family string, revision int) ARN {
+	return s.resource(KindTaskDefinition, FamilyRevision(family, revision))
+}
+
+// ContainerInstance returns the ARN of a container instance; the old form, if
+// cluster is empty.
+func (s Scope) ContainerInstance(cluster, id string) ARN {
+	return s.resource(KindContainerInstance, cluster, id)
+}
+
+// Container returns the ARN of a container; the old form, if cluster and task
+// are empty.
+func (s Scope) Container(cluster, taskID, id string) ARN {
+	return s.resource(KindContainer, cluster, taskID, id)
+}
+
+// TaskSet returns the ARN of a task set.
+func (s Scope) TaskSet(cluster, service, id string) ARN {
+	return s.resource(KindTaskSet, cluster, service, id)
+}
+
+// CapacityProvider returns the ARN of a capacity provider.
+func (s Scope) CapacityProvider(name string) ARN { return s.resource(KindCapacityProvider, name) }
+
+func (s Scope) resource(kind ResourceKind, parts ...string) ARN {
+	path := string(kind)
+	for _, p := range parts {
+		if p != "" {
+			path += "/" + p
+		}
+	}
+	return s.ARN(path)
+}
+
+// ResourceKind is the first part of an ECS resource's ARN.
+type ResourceKind string
+
+// The kinds of ECS resources.
+const (
+	KindCluster           ResourceKind = "cluster"
+	KindTask              ResourceKind = "task"
+	KindService           ResourceKind = "service"
+	KindTaskDefinition    ResourceKind = "task-definition"
+	KindContainerInstance ResourceKind = "container-instance"
+	KindContainer         ResourceKind = "container"
+	KindTaskSet           ResourceKind = "task-set"
+	KindCapacityProvider  ResourceKind = "capacity-provider"
+)
+
+// Resource is an ECS resource as its ARN names it. Members that its kind, or the
+// old short form of its ARN, does not have are empty.
+type Resource struct {
+	Scope
+	Kind    ResourceKind
+	Cluster string // of tasks, services, container instances, containers, task sets
+	Service string // of task sets
+	Task    string // ID of the task, of containers
+	// Name is the resource's own name or ID; a task definition's family.
+	Name     string
+	Revision int // of a task definition; 0 is none
+}
+
+// String returns the ARN the resource was parsed from.
+func (r Resource) String() string {
+	name := r.Name
+	if r.Kind == KindTaskDefinition {
+		name = FamilyRevision(r.Name, r.Revision)
+	}
+	return r.resource(r.Kind, r.Cluster, r.Service, r.Task, name).String()
+}
+
+// ParseResource reads the ARN of an ECS resource in its long or old short form.
+func ParseResource(arn string) (Resource, error) {
+	a, err := ParseARN(arn)
+	if err != nil {
+		return Resource{}, err
+	}
+	if a.Service != "ecs" {
+		return Resource{}, fmt.Errorf("task: %s names a resource of %s, not of ecs", arn, a.Service)
+	}
+	r := Resource{Scope: Scope{a.Partition, a.Region, a.Account}}
+	kind, rest, _ := strings.Cut(a.Resource, "/")
+	r.Kind = ResourceKind(kind)
+	parts := strings.Split(rest, "/")
+	for _, p := range parts {
+		if p == "" || strings.Contains(p, ":") && r.Kind != KindTaskDefinition {
+			return Resource{}, fmt.Errorf("task: %s: %q is not the name of a %s", arn, rest, kind)
+		}
+	}
+	if err := r.fill(parts); err != nil {
+		return Resource{}, fmt.Errorf("task: %s: %w", arn, err)
+	}
+	return r, nil
+}
+
+// shapes lists what the parts after the kind may be; the last one is the name.
+var shapes = map[ResourceKind][]string{
+	KindCluster:           {"cluster/NAME"},
+	KindTask:              {"task/CLUSTER/ID", "task/ID"},
+	KindService:           {"service/CLUSTER/NAME", "service/NAME"},
+	KindTaskDefinition:    {"task-definition/FAMILY:REVISION"},
+	KindContainerInstance: {"container-instance/CLUSTER/ID", "container-instance/ID"},
+	KindContainer:         {"container/CLUSTER/TASK/ID", "container/ID"},
+	KindTaskSet:           {"task-set/CLUSTER/SERVICE/ID"},
+	KindCapacityProvider:  {"capacity-provider/NAME"},
+}
+
+func (r *Resource) fill(parts []string) error {
+	forms, ok := shapes[r.Kind]
+	if !ok {
+		return fmt.Errorf("%q is not a kind of ECS resource", r.Kind)
+	}
+	for _, form := range forms {
+		names := strings.Split(form, "/")[1:]
+		if len(names) != len(parts) {
+			continue
+		}
+		for i, name := range names {
+			switch name {
+			case "CLUSTER":
+				r.Cluster = parts[i]
+			case "SERVICE":
+				r.Service = parts[i]
+			case "TASK":
+				r.Task = parts[i]
+			default:
+				r.Name = parts[i]
+			}
+		}
+		if r.Kind != KindTaskDefinition {
+			return nil
+		}
+		var err error
+		r.Name, r.Revision, err = splitFamilyRevision(r.Name)
+		return err
+	}
+	return fmt.Errorf("must have the form %s", strings.Join(forms, " or "))
+}
+
+// FamilyRevision returns "family:revision", or the family alone if revision is
+// not positive.
+func FamilyRevision(family string, revision int) string {
+	if revision <= 0 {
+		return family
+	}
+	return family + ":" + strconv.Itoa(revision)
+}
+
+// ParseFamilyRevision reads "family", "family:revision" or the ARN of a task
+// definition. A revision of 0 means that none was given: the latest ACTIVE one.
+func ParseFamilyRevision(s string) (family string, revision int, err error) {
+	if strings.HasPrefix(s, "arn:") {
+		r, err := ParseResource(s)
+		if err != nil {
+			return "", 0, err
+		}
+		if r.Kind != KindTaskDefinition {
+			return "", 0, fmt.Errorf("task: %s is a %s, not a task definition", s, r.Kind)
+		}
+		return r.Name, r.Revision, nil
+	}
+	return splitFamilyRevision(s)
+}
+
+func splitFamilyRevision(s string) (family string, revision int, err error) {
+	family, text, found := strings.Cut(s, ":")
+	if !isName(family) {
+		return "", 0, fmt.Errorf("task: %q is not a task definition: want family or family:revision, the family with 1 to 255 letters, digits, - and _", s)
+	}
+	if !found {
+		return family, 0, nil
+	}
+	revision, err = strconv.Atoi(text)
+	if err != nil || revision < 1 || text[0] == '+' || text[0] == '0' {
+		return "", 0, fmt.Errorf("task: %q is not a task definition: revision %q is not a positive number", s, text)
+	}
+	return family, revision, nil
+}
+
+// isName reports whether s is a family, container, volume or service name: 1 to
+// 255 letters, digits, hyphens and underscores.
+func isName(s string) bool {
+	if s == "" || len(s) > 255 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -11,6 +11,29 @@ import (
 	"time"
 )
 
+// DecodeError is what is wrong with the JSON of a definition or override.
+type DecodeError struct {
+	// Path leads to the value, such as
+	// containerDefinitions[1].portMappings[0].containerPort. It is empty for the
+	// document as a whole.
+	Path string
+	// Line and Column, in bytes, count from 1 and point at the value.
+	Line, Column int
+	// Offset is the same place in bytes from the start.
+	Offset int64
+	// Reason says what is wrong.
+	Reason string
+}
+
+// Error returns path, reason and line.
+func (e *DecodeError) Error() string {
+	where := fmt.Sprintf("line %d, column %d", e.Line, e.Column)
+	if e.Path == "" {
+		return fmt.Sprintf("task: %s: %s", where, e.Reason)
+	}
+	return fmt.Sprintf("task: %s: %s (%s)", e.Path, e.Reason, where)
+}
+
 // DecodeDefinition reads a task definition as JSON: what `aws ecs
 // register-task-definition --cli-input-json` takes, or what `aws ecs
 // describe-task-definition` prints, with or without the "taskDefinition" around

@@ -16,28 +16,6 @@ const (
 	maxDepth = 100
 )
 
-// DecodeError is what is wrong with the JSON of a definition or override.
-type DecodeError struct {
-	// Path leads to the value, such as
-	// containerDefinitions[1].portMappings[0].containerPort. It is empty for the
-	// document as a whole.
-	Path string
-	// Line and Column, in bytes, count from 1 and point at the value.
-	Line, Column int
-	// Offset is the same place in bytes from the start.
-	Offset int64
-	// Reason says what is wrong.
-	Reason string
-}
-
-func (e *DecodeError) Error() string {
-	where := fmt.Sprintf("line %d, column %d", e.Line, e.Column)
-	if e.Path == "" {
-		return fmt.Sprintf("task: %s: %s", where, e.Reason)
-	}
-	return fmt.Sprintf("task: %s: %s (%s)", e.Path, e.Reason, where)
-}
-
 // scanner reads JSON text strictly: no duplicate members, valid UTF-8, no halves
 // of surrogate pairs. It keeps the path of the value it is at, for its errors.
 type scanner struct {

@@ -13,6 +13,7 @@ type Problem struct {
 	Reason string
 }
 
+// String returns path and reason.
 func (p Problem) String() string {
 	if p.Path == "" {
 		return p.Reason
