@@ -1,0 +1,124 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/scheduler/store"
+	"github.com/fardel-io/fardel/task"
+)
+
+// Config is what a cluster is made of. Store, Driver and Fabric stay the caller's: the cluster does not close them.
+type Config struct {
+	Store  store.Store    // required
+	Driver runtime.Driver // required
+	Fabric network.Fabric // required
+
+	// Dir is where the files and logs of tasks are kept. "" is for drivers that keep everything in memory.
+	Dir string
+
+	Name    string // of the cluster; "" is "default"
+	Region  string // in ARNs and host names; "" is "us-east-1"
+	Account string // 12 digits, in ARNs; "" is "000000000000"
+
+	// Network is the cluster's VPCs, subnets, security groups and routes, without ENIs. If it has no VPC, the cluster
+	// keeps the network of its last run, and starts with a default VPC such as every AWS account has: 172.31.0.0/16, a
+	// subnet for each of three availability zones, a security group that lets its members reach each other and
+	// everything outside, and an internet gateway.
+	Network network.State
+
+	// DefaultCIDR chooses the address range of the default VPC when it is made. Nil is 172.31.0.0/16.
+	DefaultCIDR func() (netip.Prefix, error)
+
+	// MaxTask is the size of the largest task that can run here, and Capacity what all tasks together may reserve. A 0
+	// in either is no limit. A task beyond them is refused with a [*PlacementError].
+	MaxTask  task.Size
+	Capacity task.Size
+
+	// Authorizer is asked before every verb. Nil allows everything.
+	Authorizer Authorizer
+
+	// RegistryCredentials resolves repositoryCredentials.credentialsParameter of a container, a secret's ARN or name.
+	// Nil refuses definitions that use it.
+	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+
+	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
+	PullProgress func(taskARN string, p runtime.PullProgress)
+
+	// Retention is how long a stopped task can still be described and its logs be read. 0 is one hour, as in ECS.
+	Retention time.Duration
+
+	Logger *slog.Logger // nil discards
+}
+
+// Defaults of Config.
+const (
+	DefaultName      = "default"
+	DefaultRegion    = "us-east-1"
+	DefaultAccount   = "000000000000"
+	DefaultRetention = time.Hour
+)
+
+// awsCIDR is the address range of AWS's default VPCs.
+func awsCIDR() (netip.Prefix, error) { return netip.ParsePrefix("172.31.0.0/16") }
+
+var (
+	clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	accountID   = regexp.MustCompile(`^[0-9]{12}$`)
+	regionName  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+// withDefaults checks c and fills in what it leaves out.
+func (c Config) withDefaults() (Config, error) {
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.Region == "" {
+		c.Region = DefaultRegion
+	}
+	if c.Account == "" {
+		c.Account = DefaultAccount
+	}
+	if c.Retention == 0 {
+		c.Retention = DefaultRetention
+	}
+	if c.DefaultCIDR == nil {
+		c.DefaultCIDR = awsCIDR
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("scheduler: Config."+format, args...))
+		}
+	}
+	check(c.Store != nil, "Store is required")
+	check(c.Driver != nil, "Driver is required")
+	check(c.Fabric != nil, "Fabric is required")
+	check(clusterName.MatchString(c.Name), "Name %q must be 1 to 255 letters, digits, - and _", c.Name)
+	check(accountID.MatchString(c.Account), "Account %q must be 12 digits", c.Account)
+	check(regionName.MatchString(c.Region), "Region %q must look like %q", c.Region, DefaultRegion)
+	check(c.Retention > 0, "Retention %v must not be negative", c.Retention)
+	check(len(c.Network.ENIs) == 0, "Network must have no ENIs: tasks bring their own")
+	if len(c.Network.VPCs) > 0 {
+		if err := network.Validate(c.Network); err != nil {
+			errs = append(errs, fmt.Errorf("scheduler: Config.Network: %w", err))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// zones are the availability zones of the default VPC.
+func (c Config) zones() []string { return []string{c.Region + "a", c.Region + "b", c.Region + "c"} }
+
+// scope is where the cluster's ARNs belong.
+func (c Config) scope() task.Scope { return task.Scope{Region: c.Region, Account: c.Account} }

@@ -1,0 +1,264 @@
+package scheduler
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fardel-io/fardel/scheduler/store"
+	"github.com/fardel-io/fardel/task"
+)
+
+// RegisterTaskDefinition stores a definition as the next revision of its family and returns it as stored: with its ARN
+// and revision, and cpu and memory as plain integers. Every call makes a revision, as in ECS. Members that ECS sets
+// itself, such as those in the output of describe-task-definition, are left out of what is registered.
+//
+// It fails with a [*task.ValidationError] that lists every problem when the definition is not valid for each of its
+// requiresCompatibilities.
+func (c *Cluster) RegisterTaskDefinition(ctx context.Context, def *task.TaskDefinition) (*task.TaskDefinition, error) {
+	if err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	def, err := input(def)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.authorizeRegister(ctx, def); err != nil {
+		return nil, err
+	}
+	for {
+		stored, err := c.register(ctx, def)
+		if !errors.Is(err, store.ErrConflict) {
+			return stored, err
+		}
+	}
+}
+
+func (c *Cluster) authorizeRegister(ctx context.Context, def *task.TaskDefinition) error {
+	if err := c.authorize(ctx, "ecs:RegisterTaskDefinition", "*", nil); err != nil {
+		return err
+	}
+	return c.authorizeRoles(ctx, def.TaskRoleARN, def.ExecutionRoleARN)
+}
+
+// input is what registering a definition stores: a valid one without the members that ECS sets.
+func input(def *task.TaskDefinition) (*task.TaskDefinition, error) {
+	if def == nil {
+		return nil, fmt.Errorf("%w: no task definition given", ErrInvalid)
+	}
+	def, err := def.Normalized()
+	if err != nil {
+		return nil, err
+	}
+	def.TaskDefinitionARN, def.Revision, def.Status = "", 0, ""
+	def.RequiresAttributes, def.Compatibilities = nil, nil
+	def.RegisteredAt, def.DeregisteredAt, def.DeleteRequestedAt = time.Time{}, time.Time{}, time.Time{}
+	def.RegisteredBy = ""
+	return def, def.ValidateRequired()
+}
+
+// register stores def as the next revision, or fails with store.ErrConflict when somebody else was faster.
+func (c *core) register(ctx context.Context, def *task.TaskDefinition) (*task.TaskDefinition, error) {
+	var family familyRecord
+	familyKey := prefixFamilies + def.Family
+	at, err := load(ctx, c.cfg.Store, familyKey, &family)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(def)
+	if err != nil {
+		return nil, err
+	}
+	family.Last++
+	stored := def.Clone()
+	stored.Revision = family.Last
+	stored.TaskDefinitionARN = c.cfg.scope().TaskDefinition(def.Family, family.Last).String()
+	stored.Status = task.DefinitionActive
+	stored.Compatibilities = def.ValidLaunchTypes()
+	stored.RegisteredAt = time.Now().UTC()
+	counter, err := put(familyKey, family, at)
+	if err != nil {
+		return nil, err
+	}
+	revision, err := put(keyDefinition(def.Family, family.Last), definitionRecord{stored, digest}, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.cfg.Store.Update(ctx, counter, revision); err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+// ensureRegistered returns the registered form of def: itself when it is a revision of this cluster, else the newest
+// revision of its family when that says the same, else a new revision.
+func (c *Cluster) ensureRegistered(ctx context.Context, def *task.TaskDefinition) (*task.TaskDefinition, error) {
+	if def != nil && def.TaskDefinitionARN != "" {
+		stored, err := c.definition(ctx, def.TaskDefinitionARN)
+		if !errors.Is(err, ErrNotFound) {
+			return stored, err
+		}
+	}
+	in, err := input(def)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(in)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := c.latest(ctx, in.Family)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if err == nil && latest.Digest == digest {
+		return latest.Definition, nil
+	}
+	return c.RegisterTaskDefinition(ctx, in)
+}
+
+// digestOf identifies the content of a definition.
+func digestOf(def *task.TaskDefinition) (string, error) {
+	data, err := json.Marshal(def)
+	if err != nil {
+		return "", err
+	}
+	return sum(data), nil
+}
+
+// sum is the hexadecimal SHA-256 of data.
+func sum(data []byte) string {
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:])
+}
+
+// TaskDefinition returns a registered definition by ARN, "family:revision", or "family" for its newest active revision.
+func (c *Cluster) TaskDefinition(ctx context.Context, name string) (*task.TaskDefinition, error) {
+	if err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.authorize(ctx, "ecs:DescribeTaskDefinition", "*", nil); err != nil {
+		return nil, err
+	}
+	return c.definition(ctx, name)
+}
+
+// definition reads a registered definition.
+func (c *core) definition(ctx context.Context, name string) (*task.TaskDefinition, error) {
+	family, revision, err := c.familyRevision(name)
+	if err != nil {
+		return nil, err
+	}
+	if revision == 0 {
+		rec, err := c.latest(ctx, family)
+		return rec.Definition, err
+	}
+	var rec definitionRecord
+	at, err := load(ctx, c.cfg.Store, keyDefinition(family, revision), &rec)
+	if err == nil && at == 0 {
+		err = fmt.Errorf("%w: task definition %s", ErrNotFound, name)
+	}
+	return rec.Definition, err
+}
+
+// familyRevision reads the names that a definition can be given. An ARN of another cluster names none here.
+func (c *core) familyRevision(name string) (family string, revision int, err error) {
+	short := name
+	if strings.HasPrefix(name, "arn:") {
+		r, err := task.ParseResource(name)
+		if err != nil {
+			return "", 0, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if r.Kind != task.KindTaskDefinition || c.cfg.scope().TaskDefinition(r.Name, r.Revision).String() != name {
+			return "", 0, fmt.Errorf("%w: task definition %s is none of this cluster", ErrNotFound, name)
+		}
+		return r.Name, r.Revision, nil
+	}
+	family, revision, err = task.ParseFamilyRevision(short)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return family, revision, err
+}
+
+// latest reads the newest active revision of a family.
+func (c *core) latest(ctx context.Context, family string) (definitionRecord, error) {
+	recs, err := all[definitionRecord](ctx, c.cfg.Store, prefixDefinitions+family+"/")
+	if err != nil {
+		return definitionRecord{}, err
+	}
+	for _, rec := range slices.Backward(recs) {
+		if rec.Definition.Status == task.DefinitionActive {
+			return rec, nil
+		}
+	}
+	return definitionRecord{}, fmt.Errorf("%w: task definition family %s has no active revision", ErrNotFound, family)
+}
+
+// ListTaskDefinitions returns the registered definitions of a family, or of all families for "", by family and revision.
+// Inactive revisions are among them.
+func (c *Cluster) ListTaskDefinitions(ctx context.Context, family string) ([]*task.TaskDefinition, error) {
+	if err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.authorize(ctx, "ecs:ListTaskDefinitions", "*", nil); err != nil {
+		return nil, err
+	}
+	prefix := prefixDefinitions
+	if family != "" {
+		prefix += family + "/"
+	}
+	recs, err := all[definitionRecord](ctx, c.cfg.Store, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defs := make([]*task.TaskDefinition, len(recs))
+	for i, rec := range recs {
+		defs[i] = rec.Definition
+	}
+	return defs, nil
+}
+
+// DeregisterTaskDefinition makes a revision INACTIVE, named by ARN or "family:revision": tasks that run it go on, new
+// ones are refused.
+func (c *Cluster) DeregisterTaskDefinition(ctx context.Context, name string) (*task.TaskDefinition, error) {
+	if err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.authorize(ctx, "ecs:DeregisterTaskDefinition", "*", nil); err != nil {
+		return nil, err
+	}
+	family, revision, err := c.familyRevision(name)
+	if err != nil {
+		return nil, err
+	}
+	if revision == 0 {
+		return nil, fmt.Errorf("%w: Revision is missing.", ErrInvalid)
+	}
+	var rec definitionRecord
+	key := keyDefinition(family, revision)
+	at, err := load(ctx, c.cfg.Store, key, &rec)
+	if err != nil {
+		return nil, err
+	}
+	if at == 0 {
+		return nil, fmt.Errorf("%w: task definition %s", ErrNotFound, name)
+	}
+	if rec.Definition.Status != task.DefinitionActive {
+		return rec.Definition, nil
+	}
+	rec.Definition.Status = task.DefinitionInactive
+	rec.Definition.DeregisteredAt = time.Now().UTC()
+	change, err := put(key, rec, at)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.cfg.Store.Update(ctx, change)
+	return rec.Definition, err
+}

@@ -1,0 +1,55 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fardel-io/fardel/task"
+)
+
+// Errors of the verbs.
+var (
+	ErrNotFound     = errors.New("scheduler: not found")
+	ErrInvalid      = errors.New("scheduler: invalid request")
+	ErrAccessDenied = errors.New("scheduler: access denied")
+	ErrConflict     = errors.New("scheduler: client token was used with other parameters")
+	ErrInactive     = errors.New("scheduler: task definition is inactive")
+	ErrNoExec       = errors.New("scheduler: the execute command was disabled when the task was run")
+	ErrClosed       = errors.New("scheduler: cluster is closed")
+)
+
+// PlacementError says why a task fits nowhere, in the words of ECS's failures.
+type PlacementError struct {
+	Reason string // RESOURCE:CPU, RESOURCE:MEMORY, RESOURCE:ENI
+	Detail string // what was asked for and what there is
+}
+
+// Error implements error.
+func (e *PlacementError) Error() string { return "scheduler: " + e.Reason + ": " + e.Detail }
+
+// UnsupportedError lists what a valid task definition asks for and this cluster does not do.
+type UnsupportedError struct {
+	Family   string
+	Problems []task.Problem
+}
+
+// Error implements error.
+func (e *UnsupportedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "scheduler: task definition %s asks for what cannot be run here", e.Family)
+	for _, p := range e.Problems {
+		fmt.Fprintf(&b, "\n%s: %s", p.Path, p.Reason)
+	}
+	return b.String()
+}
+
+// StoppedError is returned by [Run.WaitRunning] for a task that stopped before it was RUNNING.
+type StoppedError struct {
+	Task *task.Task
+}
+
+// Error implements error.
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("scheduler: task %s stopped before it was RUNNING: %s: %s", e.Task.ID(), e.Task.StopCode, e.Task.StoppedReason)
+}

@@ -1,0 +1,82 @@
+package scheduler
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/task"
+)
+
+func vpc(t *testing.T) network.State {
+	t.Helper()
+	s, err := network.DefaultVPC("test", netip.MustParsePrefix("10.9.0.0/24"), "us-east-1", []string{"us-east-1a", "us-east-1b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLedgerReserves(t *testing.T) {
+	s := vpc(t)
+	l := newLedger(s, nil, task.Size{CPU: 1024, Memory: 2048})
+	subnets := defaultSubnets(s)
+	small := task.Size{CPU: 512, Memory: 512}
+	for _, id := range []string{"a", "b"} {
+		if _, _, err := l.reserve(id, small, subnets); err != nil {
+			t.Fatalf("reserve %s: %v", id, err)
+		}
+	}
+	var full *PlacementError
+	if _, _, err := l.reserve("c", small, subnets); !errors.As(err, &full) || full.Reason != "RESOURCE:CPU" {
+		t.Errorf("third half of the CPU: %v, want RESOURCE:CPU", err)
+	}
+	l.release("a")
+	l.release("a")
+	if _, _, err := l.reserve("c", small, subnets); err != nil {
+		t.Errorf("after a release: %v", err)
+	}
+	if l.reserved.CPU != 1024 {
+		t.Errorf("reserved %d CPU units, want 1024: a second release must count for nothing", l.reserved.CPU)
+	}
+}
+
+func TestLedgerRunsOutOfAddresses(t *testing.T) {
+	s := vpc(t)
+	l := newLedger(s, nil, task.Size{})
+	subnets := defaultSubnets(s)[:1] // a /28 has 11 addresses for tasks
+	var err error
+	n := 0
+	for ; err == nil && n < 20; n++ {
+		_, _, err = l.reserve(string(rune('a'+n)), task.Size{}, subnets)
+	}
+	var full *PlacementError
+	if !errors.As(err, &full) || full.Reason != "RESOURCE:ENI" || n != 12 {
+		t.Errorf("%d reservations ended with %v, want RESOURCE:ENI at the 12th", n, err)
+	}
+}
+
+func TestResolveNetwork(t *testing.T) {
+	s := vpc(t)
+	sn, sg := s.Subnets[0].ID, s.SecurityGroups[0].ID
+	got, err := resolveNetwork(s, nil)
+	if err != nil || len(got.Subnets) != 2 || len(got.SecurityGroups) != 1 || !got.AssignPublicIP {
+		t.Errorf("no configuration: %+v, %v, want the default VPC's", got, err)
+	}
+	got, err = resolveNetwork(s, &AWSVPCConfiguration{Subnets: []string{sn}})
+	if err != nil || got.SecurityGroups[0] != sg || got.AssignPublicIP {
+		t.Errorf("a subnet: %+v, %v, want the default group and no public address", got, err)
+	}
+	for name, n := range map[string]*AWSVPCConfiguration{
+		"unknown subnet": {Subnets: []string{"subnet-0"}},
+		"unknown group":  {Subnets: []string{sn}, SecurityGroups: []string{"sg-0"}},
+	} {
+		if _, err := resolveNetwork(s, n); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	if _, err := resolveNetwork(network.State{}, nil); !errors.Is(err, ErrInvalid) {
+		t.Errorf("no VPC at all: %v, want ErrInvalid", err)
+	}
+}

@@ -1,0 +1,135 @@
+package scheduler
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/engine"
+)
+
+// platformVersion is what LATEST means (ECS).
+const platformVersion = "1.4.0"
+
+// recordBuilder makes the first record of a task.
+type recordBuilder struct {
+	cfg  Config
+	net  network.State
+	def  *task.TaskDefinition // with overrides
+	o    RunOptions
+	id   string
+	size task.Size
+	eni  network.ENI
+	now  time.Time
+}
+
+func (b *recordBuilder) task() task.Task {
+	scope := b.cfg.scope()
+	t := task.Task{
+		TaskARN:              scope.Task(b.cfg.Name, b.id).String(),
+		ClusterARN:           scope.Cluster(b.cfg.Name).String(),
+		TaskDefinitionARN:    b.def.TaskDefinitionARN,
+		LaunchType:           b.o.launchType(),
+		AvailabilityZone:     b.zone(),
+		LastStatus:           task.Provisioning,
+		DesiredStatus:        task.Running,
+		HealthStatus:         task.HealthUnknown,
+		Version:              1,
+		Group:                b.o.Group,
+		StartedBy:            b.o.StartedBy,
+		CPU:                  strconv.FormatInt(int64(b.size.CPU), 10),
+		Memory:               strconv.FormatInt(int64(b.size.Memory), 10),
+		Attachments:          []task.Attachment{b.attachment()},
+		Overrides:            b.o.Overrides,
+		Tags:                 b.tags(),
+		EnableExecuteCommand: b.o.EnableExecuteCommand,
+		Connectivity:         "CONNECTED",
+		ConnectivityAt:       b.now,
+		CreatedAt:            b.now,
+	}
+	if t.Group == "" {
+		t.Group = "family:" + b.def.Family
+	}
+	if t.LaunchType == task.LaunchTypeFargate {
+		t.PlatformFamily, t.PlatformVersion = "Linux", b.o.PlatformVersion
+		if t.PlatformVersion == "" || t.PlatformVersion == "LATEST" {
+			t.PlatformVersion = platformVersion
+		}
+	}
+	for i := range b.def.ContainerDefinitions {
+		t.Containers = append(t.Containers, b.container(t.TaskARN, i))
+	}
+	return t
+}
+
+func (b *recordBuilder) container(taskARN string, i int) task.Container {
+	d := &b.def.ContainerDefinitions[i]
+	c := task.Container{
+		ContainerARN: b.cfg.scope().Container(b.cfg.Name, b.id, uuid(b.id, d.Name)).String(),
+		TaskARN:      taskARN,
+		Name:         d.Name,
+		Image:        d.Image,
+		RuntimeID:    engine.RuntimeID(b.id, i),
+		LastStatus:   task.ContainerPending,
+		HealthStatus: task.HealthUnknown,
+		CPU:          strconv.FormatInt(int64(d.CPU), 10),
+		NetworkInterfaces: []task.NetworkInterface{{
+			AttachmentID: uuid(b.id, "eni"), PrivateIPv4Address: b.eni.PrivateIPv4.String(),
+		}},
+	}
+	if d.Memory > 0 {
+		c.Memory = strconv.FormatInt(int64(d.Memory), 10)
+	}
+	if d.MemoryReservation > 0 {
+		c.MemoryReservation = strconv.FormatInt(int64(d.MemoryReservation), 10)
+	}
+	return c
+}
+
+// attachment is the interface as DescribeTasks shows it. The public address is not in it (ECS).
+func (b *recordBuilder) attachment() task.Attachment {
+	return task.Attachment{
+		ID: uuid(b.id, "eni"), Type: task.AttachmentENI, Status: task.AttachmentPrecreated,
+		Details: []task.KeyValuePair{
+			{Name: "subnetId", Value: b.eni.Subnet},
+			{Name: "networkInterfaceId", Value: b.eni.ID},
+			{Name: "macAddress", Value: b.eni.MAC.String()},
+			{Name: "privateDnsName", Value: network.PrivateDNSName(b.cfg.Region, b.eni.PrivateIPv4)},
+			{Name: "privateIPv4Address", Value: b.eni.PrivateIPv4.String()},
+		},
+	}
+}
+
+func (b *recordBuilder) zone() string {
+	for _, s := range b.net.Subnets {
+		if s.ID == b.eni.Subnet {
+			return s.AvailabilityZone
+		}
+	}
+	return ""
+}
+
+// tags are the call's, and the definition's where the call has no such key.
+func (b *recordBuilder) tags() []task.Tag {
+	tags := append([]task.Tag(nil), b.o.Tags...)
+	if !b.o.PropagateTags {
+		return tags
+	}
+	have := map[string]bool{}
+	for _, t := range tags {
+		have[t.Key] = true
+	}
+	for _, t := range b.def.Tags {
+		if !have[t.Key] {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// uuid derives an ID in the form of a UUID from a task and a name, the same every time.
+func uuid(taskID, name string) string {
+	h := sum([]byte(taskID + "/" + name))
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:32]
+}

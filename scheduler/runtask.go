@@ -1,0 +1,284 @@
+package scheduler
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/scheduler/store"
+	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/engine"
+)
+
+// RunOptions are the parameters of ECS's RunTask. Their zero value runs a definition on Fargate's terms in the default
+// VPC.
+type RunOptions struct {
+	LaunchType task.LaunchType // "" is FARGATE
+
+	// NetworkConfiguration is where the task's interface goes. Nil is the default subnets of the default VPC, its default
+	// security group, and a public address.
+	NetworkConfiguration *AWSVPCConfiguration
+
+	Overrides            *task.TaskOverride // at most 8192 characters as JSON
+	Group                string             // at most 255 characters; "" is "family:<family>"
+	StartedBy            string             // at most 128 letters, digits, - _ and /
+	Tags                 []task.Tag         // at most 50
+	PropagateTags        bool               // the definition's tags are the task's, too
+	EnableExecuteCommand bool               // Exec is allowed
+	PlatformVersion      string             // "LATEST", "1.4.0" or "1.3.0" on Fargate; "" is LATEST
+
+	// ClientToken makes the call repeatable: the same token with the same parameters returns the task that the first
+	// call started, for 24 hours, and fails with [ErrConflict] with others. At most 64 printable ASCII characters.
+	ClientToken string
+}
+
+// AWSVPCConfiguration is a task's place in the network.
+type AWSVPCConfiguration struct {
+	Subnets        []string // 1 to 16 IDs, of one VPC; the cluster chooses among them
+	SecurityGroups []string // at most 5 IDs; none is the VPC's default group
+	AssignPublicIP bool     // without a public address nothing outside the VPC can be reached
+}
+
+// Limits of RunTask (ECS).
+const (
+	maxSubnets        = 16
+	maxSecurityGroups = 5
+	maxGroup          = 255
+	tokenLifetime     = 24 * time.Hour
+)
+
+var (
+	startedBy   = regexp.MustCompile(`^[A-Za-z0-9/_-]{0,128}$`)
+	clientToken = regexp.MustCompile(`^[!-~]{0,64}$`)
+)
+
+// Run starts a task and returns a handle to it as soon as it is recorded; what becomes of it is the handle's to say. A
+// definition that is not registered is registered first, unless the newest revision of its family says the same.
+//
+// It fails at once, with nothing made, with a [*task.ValidationError] or [*UnsupportedError] for a definition that can't
+// be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid], [ErrInactive], [ErrConflict] or
+// [ErrAccessDenied]. Cancelling ctx afterwards does not stop the task.
+func (c *Cluster) Run(ctx context.Context, def *task.TaskDefinition, o RunOptions) (*Run, error) {
+	if err := c.await(ctx); err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	def, err := c.ensureRegistered(ctx, def)
+	if err != nil {
+		return nil, err
+	}
+	effective, err := c.effective(def, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.authorizeRun(ctx, def, effective, o); err != nil {
+		return nil, err
+	}
+	request, err := requestDigest(def, o)
+	if err != nil {
+		return nil, err
+	}
+	if id, err := c.tokenTask(ctx, o.ClientToken, request); id != "" || err != nil {
+		return c.handle(id), err
+	}
+	c.placing.RLock()
+	defer c.placing.RUnlock()
+	rec, err := c.place(effective, o)
+	if err != nil {
+		return nil, err
+	}
+	id := rec.Task.ID()
+	if err := c.createTask(ctx, rec, o.ClientToken, request); err != nil {
+		c.release(id)
+		if errors.Is(err, store.ErrConflict) { // the same token, at the same time
+			if id, err := c.tokenTask(ctx, o.ClientToken, request); id != "" || err != nil {
+				return c.handle(id), err
+			}
+		}
+		return nil, err
+	}
+	return c.handle(id), nil
+}
+
+// check refuses what ECS refuses.
+func (o RunOptions) check() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...))
+		}
+	}
+	types := []task.LaunchType{"", task.LaunchTypeFargate, task.LaunchTypeEC2, task.LaunchTypeExternal}
+	check(slices.Contains(types, o.LaunchType), "launch type should be one of [EC2,FARGATE,EXTERNAL], not %q", o.LaunchType)
+	versions := []string{"", "LATEST", "1.4.0", "1.3.0"}
+	check(slices.Contains(versions, o.PlatformVersion), "platform version %q must be LATEST, 1.4.0 or 1.3.0", o.PlatformVersion)
+	check(len(o.Group) <= maxGroup, "group has %d characters, at most %d are allowed", len(o.Group), maxGroup)
+	check(startedBy.MatchString(o.StartedBy), "startedBy %q must be at most 128 letters, digits, - _ and /", o.StartedBy)
+	check(clientToken.MatchString(o.ClientToken), "client token %q must be at most 64 printable ASCII characters", o.ClientToken)
+	if n := o.NetworkConfiguration; n != nil {
+		check(len(n.Subnets) > 0, "subnets can not be empty.")
+		check(len(n.Subnets) <= maxSubnets, "%d subnets, at most %d are allowed", len(n.Subnets), maxSubnets)
+		check(len(n.SecurityGroups) <= maxSecurityGroups, "%d security groups, at most %d are allowed", len(n.SecurityGroups), maxSecurityGroups)
+	}
+	return errors.Join(errs...)
+}
+
+// effective is the definition that is run: with the overrides, and found runnable here.
+func (c *core) effective(def *task.TaskDefinition, o RunOptions) (*task.TaskDefinition, error) {
+	if def.Status != task.DefinitionActive {
+		return nil, fmt.Errorf("%w: %s", ErrInactive, def.TaskDefinitionARN)
+	}
+	eff := def
+	if o.Overrides != nil {
+		var err error
+		if eff, err = def.WithOverrides(*o.Overrides); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	if err := eff.Validate(o.launchType()); err != nil {
+		return nil, err
+	}
+	problems := engine.Unsupported(eff)
+	for i := range eff.ContainerDefinitions {
+		if eff.ContainerDefinitions[i].RepositoryCredentials != nil && c.cfg.RegistryCredentials == nil {
+			problems = append(problems, task.Problem{
+				Path:   fmt.Sprintf("containerDefinitions[%d].repositoryCredentials", i),
+				Reason: "not supported: the cluster was opened without Config.RegistryCredentials",
+			})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, &UnsupportedError{Family: def.Family, Problems: problems}
+	}
+	size, err := reservationFor(eff)
+	if err != nil {
+		return nil, err
+	}
+	return eff, fits("the task", size, c.cfg.MaxTask)
+}
+
+func (o RunOptions) launchType() task.LaunchType {
+	if o.LaunchType == "" {
+		return task.LaunchTypeFargate
+	}
+	return o.LaunchType
+}
+
+// authorizeRun asks for everything that running a task implies.
+func (c *Cluster) authorizeRun(ctx context.Context, def, eff *task.TaskDefinition, o RunOptions) error {
+	conditions := map[string][]string{
+		"ecs:task-definition":        {def.TaskDefinitionARN},
+		"ecs:enable-execute-command": {strconv.FormatBool(o.EnableExecuteCommand)},
+	}
+	for _, tag := range o.Tags {
+		conditions["aws:RequestTag/"+tag.Key] = []string{tag.Value}
+		conditions["aws:TagKeys"] = append(conditions["aws:TagKeys"], tag.Key)
+	}
+	if err := c.authorize(ctx, "ecs:RunTask", def.TaskDefinitionARN, conditions); err != nil {
+		return err
+	}
+	return c.authorizeRoles(ctx, eff.TaskRoleARN, eff.ExecutionRoleARN)
+}
+
+// requestDigest identifies what a client token was used for.
+func requestDigest(def *task.TaskDefinition, o RunOptions) (string, error) {
+	data, err := json.Marshal(struct {
+		Definition string
+		Options    RunOptions
+	}{def.TaskDefinitionARN, o})
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return sum(data), nil
+}
+
+// tokenTask returns the task that a client token started, "" if there is none.
+func (c *core) tokenTask(ctx context.Context, token, request string) (id string, err error) {
+	if token == "" {
+		return "", nil
+	}
+	var rec tokenRecord
+	at, err := load(ctx, c.cfg.Store, prefixTokens+token, &rec)
+	switch {
+	case err != nil || at == 0 || time.Since(rec.At) > tokenLifetime:
+		return "", err
+	case rec.Request != request:
+		return "", fmt.Errorf("%w: it started task %s", ErrConflict, rec.Task)
+	}
+	return rec.Task, nil
+}
+
+// place finds room and an address for a task, and returns its first record.
+func (c *core) place(def *task.TaskDefinition, o RunOptions) (taskRecord, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
+	if err != nil {
+		return taskRecord{}, err
+	}
+	id, err := newTaskID()
+	if err != nil {
+		return taskRecord{}, err
+	}
+	size, err := reservationFor(def)
+	if err != nil {
+		return taskRecord{}, err
+	}
+	subnet, addr, err := c.ledger.reserve(id, size, where.Subnets)
+	if err != nil {
+		return taskRecord{}, err
+	}
+	now := time.Now().UTC()
+	eni := network.ENI{
+		ID: network.NewID("eni", id), Subnet: subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: addr,
+		MAC: network.NewMAC(id), AssignPublicIP: where.AssignPublicIP,
+	}
+	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
+	return taskRecord{Task: b.task(), ENI: eni}, nil
+}
+
+// createTask stores a new task, with the client token that asked for it.
+func (c *core) createTask(ctx context.Context, rec taskRecord, token, request string) error {
+	id := rec.Task.ID()
+	created, err := put(prefixTasks+id, rec, 0)
+	if err != nil {
+		return err
+	}
+	changes := []store.Change{created}
+	if token != "" {
+		var old tokenRecord // one that is too old to count
+		at, err := load(ctx, c.cfg.Store, prefixTokens+token, &old)
+		if err != nil {
+			return err
+		}
+		if at != 0 && time.Since(old.At) <= tokenLifetime {
+			return store.ErrConflict
+		}
+		change, err := put(prefixTokens+token, tokenRecord{Task: id, Request: request, At: rec.Task.CreatedAt}, at)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, change)
+	}
+	_, err = c.cfg.Store.Update(ctx, changes...)
+	return err
+}
+
+// newTaskID returns an ID in the form of ECS's: 32 hexadecimal digits.
+func newTaskID() (string, error) {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("scheduler: make a task ID: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}
