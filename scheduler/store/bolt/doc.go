@@ -34,6 +34,6 @@
 // # When the disk fails
 //
 // An update that could not be written, most often because the disk is full, returns the system's error, and the state
-// is as before. If the last of the two fdatasyncs fails, nobody knows what the disk holds: the update returns
+// is as before; a full disk may refuse deletions too, as they write pages. If the last of the two fdatasyncs fails, nobody knows what the disk holds: the update returns
 // [store.ErrUnknown], and from then on every method an error until the file is closed and opened again.
 package bolt

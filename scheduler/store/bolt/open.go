@@ -99,8 +99,7 @@ func openFile(path string, timeout time.Duration) (*Store, error) {
 		db.AllocSize = growth
 		return newStore(path, db, file), nil
 	case errors.Is(err, store.ErrCorrupt):
-		// bbolt panicked and still has the lock.
-		return nil, errors.Join(fmt.Errorf("bolt: open %s: %w", path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("bolt: open %s: %w", path, err), abandon(file))
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("bolt: open %s: %w: another process has it open, or this one has it twice (waited %s)", path, store.ErrInUse, timeout)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):

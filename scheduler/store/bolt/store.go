@@ -1,12 +1,12 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -87,7 +87,7 @@ func (s *Store) Close() error {
 	}
 	err := error(nil)
 	if stuck {
-		err = s.file.Close() // bbolt's Close would wait for its locks; this frees the lock of the file
+		err = abandon(s.file) // bbolt's Close would wait for its locks
 	} else {
 		err = s.db.Close()
 	}
@@ -185,9 +185,9 @@ func (r *reader) List(ctx context.Context, prefix, after string, limit int) ([]s
 	}
 	var list []store.Entry
 	err := r.store.guard(func() error {
-		cursor := r.entries.Cursor()
+		cursor, start := r.entries.Cursor(), []byte(prefix)
 		for key, record := cursor.Seek([]byte(max(prefix, after))); key != nil; key, record = cursor.Next() {
-			if !strings.HasPrefix(string(key), prefix) || (limit > 0 && len(list) == limit) {
+			if !bytes.HasPrefix(key, start) || (limit > 0 && len(list) == limit) {
 				return nil
 			}
 			if string(key) == after {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -171,7 +172,7 @@ func (f *follower) agrees(t testing.TB, s store.Store, prefix string) {
 	for _, e := range entries {
 		want[e.Key] = e
 	}
-	if diff := cmp.Diff(want, f.known); diff != "" {
+	if diff := cmp.Diff(want, f.known, cmp.Comparer(bytes.Equal)); diff != "" {
 		t.Errorf("what a watch of %q tells (-store +watch):\n%s", prefix, diff)
 	}
 }
