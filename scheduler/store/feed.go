@@ -149,6 +149,9 @@ func (w *watch) Next(ctx context.Context) (Batch, error) {
 		case stale:
 			return w.snapshot(ctx)
 		case len(batch.Events) > 0:
+			for i := range batch.Events {
+				batch.Events[i].Value = slices.Clone(batch.Events[i].Value)
+			}
 			return batch, nil
 		}
 		select {
@@ -159,7 +162,7 @@ func (w *watch) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
-// take empties the queue. It begins to queue again when the reader needs a snapshot, before the snapshot is taken, so
+// take empties the queue; the values are still shared. It begins to queue again when the reader needs a snapshot, before the snapshot is taken, so
 // that nothing falls between the two.
 func (w *watch) take() (batch Batch, stale bool, err error) {
 	w.mu.Lock()
@@ -177,9 +180,6 @@ func (w *watch) take() (batch Batch, stale bool, err error) {
 	batch = Batch{Revision: w.upto, Events: w.queue}
 	w.seen = w.upto
 	w.drop()
-	for i := range batch.Events {
-		batch.Events[i].Value = slices.Clone(batch.Events[i].Value)
-	}
 	return batch, false, nil
 }
 
@@ -199,7 +199,10 @@ func (w *watch) snapshot(ctx context.Context) (Batch, error) {
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil {
+	switch {
+	case w.err != nil:
+		return Batch{}, w.err
+	case err != nil:
 		w.stale = true
 		w.drop()
 		return Batch{}, err

@@ -31,7 +31,8 @@ type Reader interface {
 type Viewer interface {
 	// View calls fn with the store's state at one revision and returns fn's error. The state is at least as new as that
 	// of every Update that returned before View was called. Updates go on meanwhile and are not seen. fn must not keep
-	// the Reader, whose methods return an error once fn has returned, nor call Update, which may wait for fn's end.
+	// the Reader, whose methods return an error once fn has returned, nor call Update or Close, which may wait for fn's
+	// end.
 	View(ctx context.Context, fn func(Reader) error) error
 }
 
