@@ -153,7 +153,9 @@ func TestOpenRefuses(t *testing.T) {
 		}, store.ErrCorrupt, "of revision"},
 		{"a short record", func(t *testing.T, path string) {
 			filled(t, path)
-			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket([]byte("entries")).Put([]byte("key/000001"), []byte("short")) })
+			edit(t, path, func(tx *bbolt.Tx) error {
+				return tx.Bucket([]byte("entries")).Put([]byte("key/000001"), []byte("short"))
+			})
 		}, store.ErrCorrupt, `"key/000001"`},
 		{"a rotten value", func(t *testing.T, path string) {
 			filled(t, path)

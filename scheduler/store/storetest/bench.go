@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/fardel-io/fardel/scheduler/store"
 )
@@ -15,9 +17,14 @@ func Bench(b *testing.B, backend Backend) {
 	b.Run("Update", func(b *testing.B) {
 		s := opened(b, backend)
 		fill(b, s, 10_000)
+		var took []time.Duration
 		for i := 0; b.Loop(); i++ {
+			start := time.Now()
 			update(b, s, store.Put(task(i%10_000), record()))
+			took = append(took, time.Since(start))
 		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2]), "ns/median")
 	})
 	for _, writers := range []int{4, 32} {
 		b.Run(fmt.Sprintf("Update/writers=%d", writers), func(b *testing.B) {
