@@ -28,14 +28,19 @@ func (w *worker) provision(ctx context.Context) error {
 }
 
 func (w *worker) provisionSandbox(ctx context.Context) error {
+	began := time.Now()
 	at, err := w.e.cfg.Fabric.Attach(ctx, w.eni)
+	w.took("attach", began)
 	if err != nil {
 		return &startError{task.ErrorResourceInitialization, "", fmt.Errorf("attach network interface %s: %w", w.eni.ID, err)}
 	}
 	if err := w.e.writeFiles(w.id, at); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
-	if err := w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(at)); err != nil {
+	began = time.Now()
+	err = w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(at))
+	w.took("sandbox", began)
+	if err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
 	return nil
@@ -88,7 +93,9 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 		arn := w.rec.TaskARN
 		spec.Progress = func(p runtime.PullProgress) { report(arn, p) }
 	}
+	began := time.Now()
 	img, err := w.e.cfg.Driver.Pull(ctx, spec)
+	w.took("pull", began)
 	if err != nil {
 		return &startError{task.ErrorCannotPullContainer, c.def.Name, err}
 	}
@@ -116,7 +123,9 @@ func (w *worker) createOne(ctx context.Context, c *container) error {
 			return err
 		}
 	}
+	began := time.Now()
 	err := w.e.cfg.Driver.CreateContainer(ctx, w.containerSpec(c))
+	w.took("create", began)
 	if errors.Is(err, runtime.ErrExists) {
 		return nil // made by the process before this one, perhaps when the tag meant another image
 	}
@@ -170,7 +179,10 @@ func (w *worker) startAll(ctx context.Context, names []string) error {
 	for _, name := range names {
 		c := w.container(name)
 		starts = append(starts, func() error {
-			if err := w.e.cfg.Driver.Start(ctx, c.id); err != nil {
+			began := time.Now()
+			err := w.e.cfg.Driver.Start(ctx, c.id)
+			w.took("start", began)
+			if err != nil {
 				return &startError{task.ErrorCannotStartContainer, name, err}
 			}
 			c.startedAt = time.Now()

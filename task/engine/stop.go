@@ -103,12 +103,18 @@ func (w *worker) deprovision(ctx context.Context) error {
 	for _, c := range w.containers {
 		removes = append(removes, func() error { return w.e.cfg.Driver.RemoveContainer(ctx, c.id) })
 	}
-	if err := each(removes...); err != nil {
+	began := time.Now()
+	err := each(removes...)
+	w.took("remove", began)
+	if err != nil {
 		return err
 	}
-	err := each(
+	err = each(
 		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
-		func() error { return w.e.cfg.Fabric.Detach(ctx, w.eni.ID) },
+		func() error {
+			defer w.took("detach", time.Now())
+			return w.e.cfg.Fabric.Detach(ctx, w.eni.ID)
+		},
 		func() error { return w.e.removeFiles(w.id) },
 	)
 	if err != nil {

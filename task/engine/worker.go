@@ -142,7 +142,9 @@ func (w *worker) take(ctx context.Context, step task.Step, to task.Status) error
 	if cuttable {
 		stepCtx, done = w.interruptible(ctx)
 	}
+	began := time.Now()
 	err := do(stepCtx)
+	w.took(step.String(), began)
 	done()
 	if err != nil && cuttable && (w.stopWanted() || w.rec.DesiredStatus >= task.Stopped) {
 		return nil // a stop cut it short; what it made is released with the rest
@@ -193,7 +195,9 @@ func (w *worker) setStatus(s task.Status) {
 // ctx ends: a task whose journal cannot be written takes no further step.
 func (w *worker) save(ctx context.Context) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		began := time.Now()
 		merged, err := w.e.cfg.Journal.Save(ctx, w.rec)
+		w.took("save", began)
 		if err == nil {
 			w.rec = merged
 			return nil
@@ -310,6 +314,11 @@ func (w *worker) interruptible(ctx context.Context) (stepCtx context.Context, do
 		w.cancel = nil
 		cancel()
 	}
+}
+
+// took tells the log how long something lasted, for those who look where the time of a launch goes.
+func (w *worker) took(phase string, began time.Time) {
+	w.log.Debug("phase", "name", phase, "took", time.Since(began))
 }
 
 // record returns the record of the container that the definition lists at place i.
