@@ -10,7 +10,7 @@ type State struct {
 	SecurityGroups   []SecurityGroup   `json:"securityGroups,omitempty"`
 	InternetGateways []InternetGateway `json:"internetGateways,omitempty"`
 	RouteTables      []RouteTable      `json:"routeTables,omitempty"`
-	ENIs             []ENI             `json:"enis,omitempty"`
+	ENIs             []ENI             `json:"networkInterfaces,omitempty"`
 }
 
 // A VPC is a network of its own: nothing passes between two of them.

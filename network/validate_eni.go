@@ -58,10 +58,9 @@ func (v *validator) checkAddress(path string, n Subnet, addr netip.Addr) {
 	}
 }
 
-// isDNSName reports whether s is a host name of labels and dots, as it may stand in /etc/hosts and in a host name's
-// 64 characters.
+// isDNSName reports whether s is made of DNS labels and dots and fits into the 64 bytes that Linux has for a host name.
 func isDNSName(s string) bool {
-	if len(s) > 253 {
+	if len(s) > 64 {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {

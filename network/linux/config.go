@@ -1,0 +1,54 @@
+package linux
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/fardel-io/fardel/network"
+)
+
+// Config says where a fabric keeps what it makes and how it is told from others.
+type Config struct {
+	// Dir is an absolute path to a directory of the fabric's own, made if missing. Namespaces are mounted below it.
+	// Required.
+	Dir string
+
+	// Owner marks what the fabric makes in the host's namespace: links and an nftables table. It is 1 to 32 lower-case
+	// letters, digits and dashes, and no two fabrics of a host may have the same. Required.
+	Owner string
+
+	// HostNetNS is the path of the network namespace that counts as the host's; "" is that of the process.
+	HostNetNS string
+
+	// DNS are the name servers that tasks are told of; nil means those of the host that a task can reach, see
+	// [network.Attachment].
+	DNS []netip.Addr
+
+	// Isolated leaves out the link between VPCs and the host: the host reaches no task and no task reaches the outside.
+	Isolated bool
+
+	// Logger takes what an operator would act upon; nil discards.
+	Logger *slog.Logger
+}
+
+func (c Config) check() error {
+	if !filepath.IsAbs(c.Dir) {
+		return fmt.Errorf("%w: Dir %q must be an absolute path", network.ErrInvalid, c.Dir)
+	}
+	if c.HostNetNS != "" && !filepath.IsAbs(c.HostNetNS) {
+		return fmt.Errorf("%w: HostNetNS %q must be an absolute path", network.ErrInvalid, c.HostNetNS)
+	}
+	for _, a := range c.DNS {
+		if !a.Is4() || a.IsLoopback() || a.IsUnspecified() {
+			return fmt.Errorf("%w: DNS server %s must be an IPv4 address that a task can reach", network.ErrInvalid, a)
+		}
+	}
+	return checkOwner(c.Owner)
+}
+
+// Paths below Dir. Namespaces have the ID of their VPC or ENI as name.
+func (c Config) namespaceDir() string           { return filepath.Join(c.Dir, "netns") }
+func (c Config) namespacePath(id string) string { return filepath.Join(c.Dir, "netns", id) }
+func (c Config) recordDir() string              { return filepath.Join(c.Dir, "enis") }

@@ -1,0 +1,5 @@
+package linux
+
+const crashVar = "FARDEL_TEST_CRASH"
+
+func crashMain() {}

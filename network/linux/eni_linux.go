@@ -1,0 +1,136 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func hardware(m network.MAC) net.HardwareAddr { return net.HardwareAddr(m[:]) }
+
+// makeENI makes the namespace of a task at path and links it to its router. What the router lets through is not its
+// business: until the ruleset knows the ENI, nothing.
+func (r *router) makeENI(path string, e network.ENI, a network.Attachment) error {
+	ns, err := makeNamespace(path, taskSysctls())
+	if err != nil {
+		return err
+	}
+	defer ns.close()
+	if err := r.linkENI(ns, e, a); err != nil {
+		return errors.Join(err, r.dropLink(linkName(e.ID)), clearMountPoint(path))
+	}
+	return nil
+}
+
+func (r *router) linkENI(ns *namespace, e network.ENI, a network.Attachment) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.Flags = linkName(e.ID), hardware(routerMAC()), net.FlagUp
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = eniName, hardware(e.MAC), netlink.NsFd(ns.fd())
+	if err := r.handle.LinkAdd(veth); err != nil {
+		return fmt.Errorf("add link: %w", unsupportedLink(err))
+	}
+	index := veth.Attrs().Index
+	err := r.handle.NeighSet(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
+		IP: e.PrivateIPv4.AsSlice(), HardwareAddr: hardware(e.MAC)})
+	if err != nil {
+		return fmt.Errorf("add neighbor: %w", err)
+	}
+	err = r.handle.RouteReplace(&netlink.Route{LinkIndex: index, Dst: ipNet(netip.PrefixFrom(e.PrivateIPv4, 32)),
+		Scope: netlink.SCOPE_LINK, Protocol: routeProtocol})
+	if err != nil {
+		return fmt.Errorf("add route: %w", err)
+	}
+	return setUpENI(ns.handle, a)
+}
+
+// setUpENI configures the task's end. Everything goes by the router, neighbours in the subnet too, so there is no route
+// to the subnet's prefix; and the router's hardware address is given, so nobody is asked for it.
+func setUpENI(h *netlink.Handle, a network.Attachment) error {
+	l, err := h.LinkByName(eniName)
+	if err != nil {
+		return err
+	}
+	index := l.Attrs().Index
+	if err := h.AddrAdd(l, &netlink.Addr{IPNet: ipNet(a.Address), Flags: unix.IFA_F_NOPREFIXROUTE}); err != nil {
+		return fmt.Errorf("add address: %w", err)
+	}
+	if err := h.LinkSetUp(l); err != nil {
+		return fmt.Errorf("set up: %w", err)
+	}
+	err = h.NeighSet(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
+		IP: a.Gateway.AsSlice(), HardwareAddr: hardware(routerMAC())})
+	if err != nil {
+		return fmt.Errorf("add the router as neighbor: %w", err)
+	}
+	err = h.RouteAdd(&netlink.Route{LinkIndex: index, Dst: ipNet(netip.PrefixFrom(a.Gateway, 32)), Scope: netlink.SCOPE_LINK})
+	if err != nil {
+		return fmt.Errorf("add route to the router: %w", err)
+	}
+	err = h.RouteAdd(&netlink.Route{LinkIndex: index, Gw: a.Gateway.AsSlice()})
+	if err != nil {
+		return fmt.Errorf("add default route: %w", err)
+	}
+	return nil
+}
+
+// reaped is what is left of an ENI that nothing can use any more.
+type reaped struct {
+	router *router // nil if it is gone
+	rec    record
+	done   chan struct{}
+}
+
+// reap finishes the removal of ENIs of any routers: connections that the router remembers, so that the next holder of
+// an address does not inherit them, then the links, which takes the kernel some 30 ms each, then the last file.
+func (f *Fabric) reap(items []reaped) {
+	byRouter := map[*router]map[netip.Addr]bool{}
+	for _, item := range items {
+		if item.router == nil {
+			continue
+		}
+		if byRouter[item.router] == nil {
+			byRouter[item.router] = map[netip.Addr]bool{}
+		}
+		byRouter[item.router][item.rec.ENI.PrivateIPv4] = true
+	}
+	for r, addrs := range byRouter {
+		if err := r.forgetConnections(addrs); err != nil {
+			f.log.Warn("connections of released addresses stay tracked", "vpcId", r.vpc, "error", err)
+		}
+	}
+	for _, item := range items {
+		var err error
+		if item.router != nil {
+			err = item.router.dropLink(linkName(item.rec.ENI.ID))
+		}
+		if err = errors.Join(err, f.records.forget(item.rec.ENI.ID)); err != nil {
+			f.log.Warn("a detached network interface is not removed completely; the next Apply does it", "eni", item.rec.ENI.ID, "error", err)
+		}
+		f.reaped(item)
+	}
+}
+
+// connections matches tracked connections of any of some addresses.
+type connections map[netip.Addr]bool
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (c connections) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	for _, ip := range []net.IP{flow.Forward.SrcIP, flow.Forward.DstIP, flow.Reverse.SrcIP, flow.Reverse.DstIP} {
+		if a, ok := netip.AddrFromSlice(ip.To4()); ok && c[a] {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetConnections removes the tracked connections of some addresses.
+func (r *router) forgetConnections(addrs map[netip.Addr]bool) error {
+	_, err := r.handle.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, connections(addrs))
+	return err
+}

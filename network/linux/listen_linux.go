@@ -1,0 +1,52 @@
+package linux
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/fardel-io/fardel/network"
+)
+
+// Listen implements [network.Listener].
+func (f *Fabric) Listen(ctx context.Context, vpcID string, addr netip.AddrPort) (l net.Listener, err error) {
+	err = f.inRouter(ctx, vpcID, addr, func() (err error) {
+		l, err = (&net.ListenConfig{}).Listen(ctx, "tcp4", addr.String())
+		return err
+	})
+	return l, err
+}
+
+// ListenPacket implements [network.Listener].
+func (f *Fabric) ListenPacket(ctx context.Context, vpcID string, addr netip.AddrPort) (c net.PacketConn, err error) {
+	err = f.inRouter(ctx, vpcID, addr, func() (err error) {
+		c, err = (&net.ListenConfig{}).ListenPacket(ctx, "udp4", addr.String())
+		return err
+	})
+	return c, err
+}
+
+// inRouter opens a socket in a router's namespace. A socket belongs to the namespace of the thread that makes it; who
+// uses it later does not matter.
+func (f *Fabric) inRouter(ctx context.Context, vpcID string, addr netip.AddrPort, listen func() error) error {
+	end, err := f.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("listen on %s in %s: %w", addr, vpcID, err)
+	}
+	defer end()
+	r := f.router(vpcID)
+	switch {
+	case r == nil:
+		err = fmt.Errorf("%w: the VPC is not applied", network.ErrNotFound)
+	case !slices.Contains(network.EndpointAddrs(), addr.Addr()):
+		err = fmt.Errorf("%w: not one of %v", network.ErrInvalid, network.EndpointAddrs())
+	default:
+		err = inNamespace(r.file, listen)
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s in %s: %w", addr, vpcID, err)
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// namespace is a network namespace, with a socket that configures it from any thread.
+type namespace struct {
+	file   *os.File
+	handle *netlink.Handle
+}
+
+func (n *namespace) fd() int { return int(n.file.Fd()) }
+
+func (n *namespace) close() {
+	n.handle.Close()
+	_ = n.file.Close()
+}
+
+// makeNamespace makes a network namespace, mounts it at path and sets its sysctls, which are paths below /proc/sys/net
+// and values. The namespace lives as long as the mount or a process in it.
+func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
+	if err := clearMountPoint(path); err != nil {
+		return nil, err
+	}
+	point, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return nil, err
+	}
+	_ = point.Close()
+	n := &namespace{}
+	err = inThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return unsupported(os.NewSyscallError("unshare", err))
+		}
+		if err := writeSysctls(sysctls); err != nil {
+			return err
+		}
+		var err error
+		if n.handle, err = newHandle(); err != nil {
+			return err
+		}
+		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+			return err
+		}
+		if err := linkUp(n.handle, "lo"); err != nil {
+			return err
+		}
+		return unsupported(os.NewSyscallError("mount", unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")))
+	})
+	if err == nil {
+		return n, nil
+	}
+	if n.handle != nil {
+		n.handle.Close()
+	}
+	_ = n.file.Close()
+	return nil, fmt.Errorf("make network namespace: %w", errors.Join(err, clearMountPoint(path)))
+}
+
+// openNamespace opens the namespace at path.
+func openNamespace(path string) (*namespace, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	n := &namespace{file: file}
+	if err := inNamespace(file, func() (err error) { n.handle, err = newHandle(); return err }); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+	}
+	return n, nil
+}
+
+// newHandle opens sockets in the calling thread's namespace: one for links, addresses and routes, one for netfilter.
+func newHandle() (*netlink.Handle, error) {
+	return netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER)
+}
+
+// inNamespace runs fn on a thread in a namespace.
+func inNamespace(ns *os.File, fn func() error) error {
+	return inThread(func() error {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return unsupported(os.NewSyscallError("setns", err))
+		}
+		return fn()
+	})
+}
+
+// isMounted reports whether a namespace is mounted at path, rather than just a file lying there.
+func isMounted(path string) (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return false, os.NewSyscallError("statfs", err)
+	}
+	return st.Type == unix.NSFS_MAGIC, nil
+}
+
+// clearMountPoint removes what is at the path of a namespace: every mount on it, then the file. The namespace goes when
+// the last process in it ends.
+func clearMountPoint(path string) error {
+	for {
+		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			return removeFile(path)
+		}
+		if err != nil {
+			return &fs.PathError{Op: "unmount", Path: path, Err: unsupported(err)}
+		}
+	}
+}
+
+// sysctl is a file below /proc/sys/net and what is written to it.
+type sysctl struct{ path, value string }
+
+// writeSysctls writes values in the calling thread's namespace. What the kernel does not have needs no setting: it was
+// built or started without IPv6.
+func writeSysctls(sysctls []sysctl) error {
+	for _, s := range sysctls {
+		err := os.WriteFile(filepath.Join("/proc/sys/net", s.path), []byte(s.value), 0)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return unsupported(err)
+		}
+	}
+	return nil
+}
+
+// taskSysctls are those of a task's namespace.
+func taskSysctls() []sysctl {
+	return append(noIPv6(),
+		// As on Fargate and in Docker: a container that does not run as root may listen on any port and send pings.
+		sysctl{"ipv4/ip_unprivileged_port_start", "0"},
+		sysctl{"ipv4/ping_group_range", "0 2147483647"},
+	)
+}
+
+// noIPv6 switches IPv6 off for all interfaces to come: nothing would filter it.
+func noIPv6() []sysctl {
+	return []sysctl{{"ipv6/conf/all/disable_ipv6", "1"}, {"ipv6/conf/default/disable_ipv6", "1"}}
+}
+
+// routerSysctls are those of a router's namespace. All are written, since a new namespace takes some from the host.
+func routerSysctls() []sysctl {
+	list := append(noIPv6(),
+		sysctl{"ipv4/ip_forward", "1"},
+		sysctl{"ipv4/neigh/default/proxy_delay", "0"}, // else an answer for another's address waits up to 0.8 s
+	)
+	for _, scope := range []string{"all", "default"} {
+		list = append(list,
+			sysctl{"ipv4/conf/" + scope + "/rp_filter", "1"},
+			sysctl{"ipv4/conf/" + scope + "/send_redirects", "0"},
+			sysctl{"ipv4/conf/" + scope + "/accept_redirects", "0"},
+			sysctl{"ipv4/conf/" + scope + "/accept_source_route", "0"},
+			sysctl{"ipv4/conf/" + scope + "/route_localnet", "0"},
+			sysctl{"ipv4/conf/" + scope + "/arp_ignore", "0"},
+		)
+	}
+	// The router answers for every address: a task that asks for a neighbour's gets the router's.
+	return append(list, sysctl{"ipv4/conf/default/proxy_arp", "1"})
+}
+
+// linkUp sets a link up by name.
+func linkUp(h *netlink.Handle, name string) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return h.LinkSetUp(link)
+}
