@@ -82,7 +82,7 @@ func pullMissing(c *check) {
 }
 
 func pullInvalid(c *check) {
-	for _, ref := range []string{"", "UPPER/case", "a b", "host/x:", "x@sha256:12", "https://host/x"} {
+	for _, ref := range []string{"", "x/UPPER", "a b", "host/x:", "x@sha256:12", "https://host/x"} {
 		_, err := c.Driver.Pull(c.ctx, runtime.ImageSpec{Ref: ref})
 		c.want("Pull("+ref+")", err, runtime.ErrInvalid)
 	}
