@@ -123,7 +123,7 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	}
 	// A start that is cut off half-way would leave the container in between.
 	if err := d.tasks.start(context.WithoutCancel(ctx), c.target()); err != nil {
-		return d.containerError("start", c.record.Spec, err)
+		return containerError("start", c.record.Spec, nil, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -80,7 +80,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	// The OCI runtime is not stopped half-way: nobody would know what it left.
 	pid, err := d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
 	if err != nil {
-		return d.containerError("create", spec, err)
+		return containerError("create", spec, creation.spec.Process, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -5,15 +5,23 @@ import (
 	"path"
 	"strings"
 
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/fardel-io/fardel/runtime"
 )
 
-// containerError turns what the OCI runtime says into an error of package runtime.
-func (d *Driver) containerError(verb string, spec runtime.ContainerSpec, err error) error {
+// containerError turns what the OCI runtime says into an error of package runtime. p is the process it was about, nil
+// for one that was created before.
+func containerError(verb string, spec runtime.ContainerSpec, p *specs.Process, err error) error {
 	reason := clean(err.Error())
 	switch {
+	case isCommandNotFound(reason) && p != nil:
+		return commandError(verb, spec, p.Args, p.Env)
 	case isCommandNotFound(reason):
-		return fmt.Errorf("%s container %s: image %s: %s: %w", verb, spec.ID, spec.Image, reason, runtime.ErrCommandNotFound)
+		return fmt.Errorf("%s container %s: %s: %w", verb, spec.ID, reason, runtime.ErrCommandNotFound)
+	case errdefs.IsUnavailable(err):
+		return fmt.Errorf("%s container %s: %w", verb, spec.ID, err)
 	case isInvalid(reason):
 		return fmt.Errorf("%s container %s: %s: %w", verb, spec.ID, reason, runtime.ErrInvalid)
 	}
@@ -22,13 +30,8 @@ func (d *Driver) containerError(verb string, spec runtime.ContainerSpec, err err
 
 // The words of runc and crun. None of them has codes.
 func isCommandNotFound(reason string) bool {
-	for _, words := range []string{
-		"executable file not found in $PATH", // runc, also crun for a name without slash
-		"executable file `",                  // crun: executable file `x` not found
-	} {
-		if strings.Contains(reason, words) {
-			return true
-		}
+	if strings.Contains(reason, "executable file") && strings.Contains(reason, "not found") { // runc, crun
+		return true
 	}
 	// A path instead of a name: exec: "/nope": stat /nope: no such file or directory
 	return strings.Contains(reason, `exec: "`) &&

@@ -9,10 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/sys/reaper"
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fardel-io/fardel/runtime"
 )
 
 // life is the time between the making of a driver and its Close. What runs in the background lives in it.
@@ -123,4 +126,53 @@ func each[T any](list []T, f func(T) error) error {
 		group.Go(func() error { errs[i] = f(e); return nil })
 	}
 	return errors.Join(group.Wait(), errors.Join(errs...))
+}
+
+// waitExec waits for a process and passes window sizes on meanwhile.
+func (d *Driver) waitExec(ctx context.Context, t target, sizes <-chan runtime.WindowSize) (ended, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var end ended
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		end, err = d.tasks.wait(ctx, t)
+	}()
+	for {
+		select {
+		case <-done:
+			return end, err
+		case <-d.life.stopped:
+			cancel()
+			<-done
+			return end, runtime.ErrClosed
+		case size, ok := <-sizes:
+			if !ok {
+				sizes = nil
+				continue
+			}
+			if err := d.tasks.resize(ctx, t, size.Width, size.Height); err != nil && ctx.Err() == nil {
+				log.G(ctx).WithError(err).Debug("resize a terminal")
+			}
+		}
+	}
+}
+
+// drain waits until a process's output is copied, or is not worth waiting for any more.
+func drain(ctx context.Context, streams cio.IO) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		streams.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(drainTimeout):
+	case <-ctx.Done():
+	}
+	streams.Cancel() // ends the copying
+	<-done
+	return ctx.Err()
 }
