@@ -50,6 +50,9 @@ var path = [Deleted + 1]struct {
 // status it has when the step is done. It returns None and last when the task
 // is there, or beyond, or when either is not a Status.
 //
+// The desired status of a task is Running or Stopped. Any other is as good, but
+// one on the way down may be passed by.
+//
 // A task that is to stop goes through Deactivate, Stop and Deprovision in that
 // order however far it got: a task cut off half-way through its Provision may
 // own a part of everything, so release has one path and each of its steps copes

@@ -191,7 +191,8 @@ func (s *scanner) memberName(seen map[string]struct{}) (string, error) {
 		return "", err
 	}
 	if _, ok := seen[name]; ok {
-		return "", s.errorAt(at, "duplicate member %q", name)
+		s.path = append(s.path, pathElem{name: name, isKey: true})
+		return "", s.errorAt(at, "is there twice")
 	}
 	seen[name] = struct{}{}
 	return name, nil

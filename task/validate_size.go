@@ -1,6 +1,9 @@
 package task
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // ECS: what the cpu of a task may be outside Fargate, 0.125 to 192 vCPU.
 const (
@@ -11,6 +14,9 @@ const (
 // minContainerMemory is what Docker since 20.10.0 reserves for a container at
 // least.
 const minContainerMemory MiB = 6
+
+// maxAmount is the greatest number of the ECS API, whose integers have 32 bits.
+const maxAmount = math.MaxInt32
 
 func (v *validator) taskSize() {
 	_, err := ParseCPU(v.def.CPU)
@@ -49,7 +55,7 @@ func (v *validator) fargateSize() {
 func (v *validator) cpuSum() {
 	var sum CPUUnits
 	for i := range v.def.ContainerDefinitions {
-		sum += v.def.ContainerDefinitions[i].CPU
+		sum += min(v.def.ContainerDefinitions[i].CPU, maxAmount)
 	}
 	if v.size.CPU != 0 && sum > v.size.CPU {
 		v.bad("cpu", "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'. (%d of %d)", sum, v.size.CPU)
@@ -63,9 +69,9 @@ func (v *validator) memorySum() {
 	for i := range v.def.ContainerDefinitions {
 		c := &v.def.ContainerDefinitions[i]
 		if c.MemoryReservation != 0 {
-			sum += c.MemoryReservation
+			sum += min(c.MemoryReservation, maxAmount)
 		} else {
-			sum += c.Memory
+			sum += min(c.Memory, maxAmount)
 		}
 	}
 	if v.size.Memory != 0 && sum > v.size.Memory {
@@ -76,15 +82,15 @@ func (v *validator) memorySum() {
 // memory checks the cpu and memory of one container.
 func (s *containerScope) memory() {
 	c := s.c
-	if c.CPU < 0 {
-		s.bad("cpu", "must not be negative")
+	if c.CPU < 0 || c.CPU > maxAmount {
+		s.bad("cpu", "must be 0 to %d, not %d", maxAmount, c.CPU)
 	}
 	for _, m := range []struct {
 		member string
 		value  MiB
 	}{{"memory", c.Memory}, {"memoryReservation", c.MemoryReservation}} {
-		if m.value != 0 && m.value < minContainerMemory {
-			s.bad(m.member, "must be at least %d MiB, not %d", minContainerMemory, m.value)
+		if m.value != 0 && (m.value < minContainerMemory || m.value > maxAmount) {
+			s.bad(m.member, "must be %d to %d MiB, not %d", minContainerMemory, maxAmount, m.value)
 		}
 	}
 	if s.size.Memory != 0 && c.Memory > s.size.Memory {

@@ -285,10 +285,10 @@ func (v *validator) tags() {
 		if n := utf8.RuneCountInString(t.Value); n > 256 {
 			v.bad(path+".value", "has %d characters, ECS allows 256", n)
 		}
-		for member, text := range map[string]string{"key": t.Key, "value": t.Value} {
-			if i := strings.IndexFunc(text, notInTag); i >= 0 {
-				r, _ := utf8.DecodeRuneInString(text[i:])
-				v.bad(path+"."+member, "has %q: letters, digits, spaces and + - = . _ : / @ are allowed", r)
+		for _, m := range []struct{ member, text string }{{"key", t.Key}, {"value", t.Value}} {
+			if i := strings.IndexFunc(m.text, notInTag); i >= 0 {
+				r, _ := utf8.DecodeRuneInString(m.text[i:])
+				v.bad(path+"."+m.member, "has %q: letters, digits, spaces and + - = . _ : / @ are allowed", r)
 			}
 		}
 	}
