@@ -215,7 +215,7 @@ func (a actor) doENI(ctx context.Context, s step) error {
 			return err
 		}
 	}
-	if err := a.records.write(rec); err != nil {
+	if err := a.records.replace(rec); err != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/vishvananda/netlink"
@@ -87,7 +88,7 @@ type reaped struct {
 }
 
 // reap finishes the removal of ENIs of any routers: connections that the router remembers, so that the next holder of
-// an address does not inherit them, then the links, which takes the kernel some 30 ms each, then the last file.
+// an address does not inherit them, which takes the kernel some 10 ms for all, then the links, then the last file.
 func (f *Fabric) reap(items []reaped) {
 	byRouter := map[*router]map[netip.Addr]bool{}
 	for _, item := range items {
@@ -107,13 +108,32 @@ func (f *Fabric) reap(items []reaped) {
 	for _, item := range items {
 		var err error
 		if item.router != nil {
-			err = item.router.dropLink(linkName(item.rec.ENI.ID))
+			err = item.router.awaitLink(linkName(item.rec.ENI.ID))
 		}
 		if err = errors.Join(err, f.records.forget(item.rec.ENI.ID)); err != nil {
 			f.log.Warn("a detached network interface is not removed completely; the next Apply does it", "eni", item.rec.ENI.ID, "error", err)
 		}
 		f.reaped(item)
 	}
+}
+
+// Waiting for the kernel to remove a link: how long, and how often to look.
+const (
+	linkPatience = 250 * time.Millisecond
+	linkPause    = 5 * time.Millisecond
+)
+
+// awaitLink waits until a link is gone, as it is when its other end's namespace goes. The kernel removes namespaces
+// together, which holds up others a third as long as deleting links one by one. A namespace stays while a process is in
+// it; then the link is deleted.
+func (r *router) awaitLink(name string) error {
+	for range linkPatience / linkPause {
+		if _, err := r.handle.LinkByName(name); errors.As(err, &netlink.LinkNotFoundError{}) {
+			return nil
+		}
+		<-time.After(linkPause)
+	}
+	return r.dropLink(name)
 }
 
 // connections matches tracked connections of any of some addresses.

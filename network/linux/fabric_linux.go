@@ -242,7 +242,7 @@ func (f *Fabric) build(ctx context.Context, r *router, rec record) error {
 	}
 	err := r.admit(nil, e)
 	if err == nil {
-		err = f.records.write(rec)
+		err = f.records.create(rec)
 	}
 	f.mu.Lock()
 	f.attached[e.ID] = rec // also after an error, for expel
@@ -264,7 +264,7 @@ func (f *Fabric) change(r *router, have, want record) error {
 	if err := r.admit(&have.ENI, want.ENI); err != nil {
 		return err
 	}
-	if err := f.records.write(want); err != nil {
+	if err := f.records.replace(want); err != nil {
 		return errors.Join(err, r.admit(&want.ENI, have.ENI))
 	}
 	f.mu.Lock()

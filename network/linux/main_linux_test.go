@@ -49,11 +49,10 @@ func prepareIsolated() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	// The kernel's files are those of the namespace of whoever opens them, so the old mounts do.
 	h, err := newHandle()
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return linkUp(h, "lo")
+	return h.LinkSetUp(loopback())
 }

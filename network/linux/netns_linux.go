@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -50,7 +50,7 @@ func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
 		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 			return err
 		}
-		if err := linkUp(n.handle, "lo"); err != nil {
+		if err := n.handle.LinkSetUp(loopback()); err != nil {
 			return err
 		}
 		return unsupported(os.NewSyscallError("mount", unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")))
@@ -122,14 +122,44 @@ type sysctl struct{ path, value string }
 
 // writeSysctls writes values in the calling thread's namespace. What the kernel does not have needs no setting: it was
 // built or started without IPv6.
+//
+// The directories below /proc/sys/net are opened once: finding one takes longer the more namespaces there are.
 func writeSysctls(sysctls []sysctl) error {
+	dirs := map[string]int{}
+	defer func() {
+		for _, fd := range dirs {
+			_ = unix.Close(fd)
+		}
+	}()
 	for _, s := range sysctls {
-		err := os.WriteFile(filepath.Join("/proc/sys/net", s.path), []byte(s.value), 0)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return unsupported(err)
+		family, name, _ := strings.Cut(s.path, "/")
+		dir, opened := dirs[family]
+		if !opened {
+			var err error
+			dir, err = unix.Open("/proc/sys/net/"+family, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if errors.Is(err, unix.ENOENT) {
+				continue
+			}
+			if err != nil {
+				return unsupported(&fs.PathError{Op: "open", Path: "/proc/sys/net/" + family, Err: err})
+			}
+			dirs[family] = dir
+		}
+		if err := writeAt(dir, name, s.value); err != nil && !errors.Is(err, unix.ENOENT) {
+			return unsupported(&fs.PathError{Op: "write", Path: "/proc/sys/net/" + s.path, Err: err})
 		}
 	}
 	return nil
+}
+
+// writeAt writes a value to a file in a directory.
+func writeAt(dir int, name, value string) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte(value))
+	return errors.Join(err, unix.Close(fd))
 }
 
 // taskSysctls are those of a task's namespace.
@@ -166,11 +196,7 @@ func routerSysctls() []sysctl {
 	return append(list, sysctl{"ipv4/conf/default/proxy_arp", "1"})
 }
 
-// linkUp sets a link up by name.
-func linkUp(h *netlink.Handle, name string) error {
-	link, err := h.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	return h.LinkSetUp(link)
+// loopback returns the link that every namespace is born with; its index is LOOPBACK_IFINDEX.
+func loopback() netlink.Link {
+	return &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 1, Name: "lo"}}
 }

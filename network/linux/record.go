@@ -30,8 +30,17 @@ const (
 
 type recordFiles struct{ dir string }
 
-func (r recordFiles) write(rec record) error {
-	rec.Version = recordVersion
+// create writes the record of an ENI that has none. A crash leaves a part of it, which counts as none.
+func (r recordFiles) create(rec record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.dir, rec.ENI.ID+recordSuffix), data, 0o600)
+}
+
+// replace writes the record of an ENI that may have one. A crash leaves the old one or the new one.
+func (r recordFiles) replace(rec record) error {
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err

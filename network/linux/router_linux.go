@@ -19,7 +19,6 @@ type router struct {
 	vpc string
 	*namespace
 	tables *tables
-	lo     int // index of the loopback interface
 
 	mu       sync.Mutex
 	uplink   int              // index of the uplink, 0 if there is none
@@ -53,7 +52,7 @@ func openRouter(path, vpc string) (*router, error) {
 }
 
 func wrapRouter(vpc string, ns *namespace) *router {
-	return &router{vpc: vpc, namespace: ns, tables: newTables(ns.file), lo: 1, classes: map[string]class{}}
+	return &router{vpc: vpc, namespace: ns, tables: newTables(ns.file), classes: map[string]class{}}
 }
 
 func (r *router) close() {
@@ -84,7 +83,7 @@ func (r *router) observe() (observedRouter, error) {
 		return o, fmt.Errorf("list addresses of %s: %w", r.vpc, err)
 	}
 	for _, a := range addrs {
-		if p, ok := prefixOf(a.IPNet); ok && a.LinkIndex == r.lo && !p.Addr().IsLoopback() {
+		if p, ok := prefixOf(a.IPNet); ok && a.LinkIndex == loopback().Attrs().Index && !p.Addr().IsLoopback() {
 			o.Addrs[p.Addr()] = true
 		}
 	}
@@ -185,13 +184,11 @@ func (r *router) dropRoute(to route) error {
 }
 
 func (r *router) addAddr(a netip.Addr) error {
-	lo := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: r.lo, Name: "lo"}}
-	return r.handle.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, 32))})
+	return r.handle.AddrReplace(loopback(), &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, 32))})
 }
 
 func (r *router) dropAddr(a netip.Addr) error {
-	lo := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: r.lo, Name: "lo"}}
-	err := r.handle.AddrDel(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, 32))})
+	err := r.handle.AddrDel(loopback(), &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, 32))})
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return nil
 	}
