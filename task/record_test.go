@@ -129,6 +129,19 @@ func TestFailureReason(t *testing.T) {
 	}
 }
 
+func TestReasons(t *testing.T) {
+	for got, want := range map[string]string{
+		ReasonTargetGroupHealth("arn:aws:tg"): "Task failed ELB health checks in (target-group arn:aws:tg)",
+		ReasonScaling("ecs-svc/1"):            "Scaling activity initiated by (deployment ecs-svc/1)",
+		ReasonInstanceGone("i-1"):             "Host EC2 (instance i-1) stopped/terminated",
+		ReasonOutOfMemory:                     "OutOfMemoryError: Container killed due to memory usage",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // TestAggregateHealth has the examples of the ECS documentation and what they
 // leave out.
 func TestAggregateHealth(t *testing.T) {

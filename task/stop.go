@@ -21,12 +21,16 @@ const (
 	ReasonContainerHealth          = "Task failed container health checks"
 	ReasonSpotInterruption         = "Your Spot Task was interrupted."
 	ReasonInstanceDeregistered     = "Container instance deregistration forced by user"
+	ReasonNetworkInterfaceTimeout  = "Timeout waiting for network interface provisioning to complete."
+	ReasonMaintenance              = "ECS is performing maintenance on the underlying infrastructure hosting the task"
 )
 
 // Names that begin the Reason of a container, or the StoppedReason of a task,
 // that could not be started or stopped; see FailureReason.
 const (
 	ErrorCannotPullContainer        = "CannotPullContainerError"
+	ErrorCannotPullContainerAuth    = "CannotPullContainerAuthError"
+	ErrorCannotPullImageManifest    = "CannotPullImageManifestError"
 	ErrorCannotCreateContainer      = "CannotCreateContainerError"
 	ErrorCannotStartContainer       = "CannotStartContainerError"
 	ErrorCannotStopContainer        = "CannotStopContainerError"
@@ -38,6 +42,7 @@ const (
 	ErrorOutOfMemory                = "OutOfMemoryError"
 	ErrorResourceInitialization     = "ResourceInitializationError"
 	ErrorTaskDependency             = "TaskDependencyError"
+	ErrorTaskState                  = "TaskStateError"
 	ErrorTaskStoppedBeforePullBegin = "TaskStoppedBeforePullBeginError"
 )
 
@@ -66,4 +71,10 @@ func ReasonTargetGroupHealth(targetGroupARN string) string {
 // wants; deployment is "ecs-svc/…".
 func ReasonScaling(deployment string) string {
 	return "Scaling activity initiated by (deployment " + deployment + ")"
+}
+
+// ReasonInstanceGone returns the StoppedReason of a task whose container instance
+// was stopped or terminated.
+func ReasonInstanceGone(instanceID string) string {
+	return "Host EC2 (instance " + instanceID + ") stopped/terminated"
 }
