@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fardel-io/fardel/internal/cgroup"
 	"github.com/fardel-io/fardel/runtime"
@@ -29,9 +32,45 @@ func (d *Driver) claim() (string, error) {
 	if err := d.lockCgroups(); err != nil {
 		return "", err
 	}
-	d.limits, err = oci.ProcessLimits(os.DirFS("/proc"), "self")
-	return binary, err
+	if d.limits, err = oci.ProcessLimits(os.DirFS("/proc"), "self"); err != nil {
+		return "", err
+	}
+	return d.wrapRuntime(binary)
 }
+
+// wrapper runs the OCI runtime with one pipe for both streams of a container, so that their order is kept in its log.
+// containerd makes two pipes and copies from each as it comes. Of a further process they stay apart, for the caller of
+// Exec gets them apart.
+const wrapper = `#!/bin/sh
+for arg; do
+	case $arg in
+	create) exec 2>&1; break ;;
+	start | exec | kill | delete | state | ps | pause | resume | update | events) break ;;
+	esac
+done
+exec %s "$@"
+`
+
+// wrapRuntime returns the path of the wrapper, or of the OCI runtime itself where there is no shell, or no executable
+// can be in Config.Dir; then the order of what is written to stdout and to stderr at the same time is not kept.
+func (d *Driver) wrapRuntime(binary string) (string, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(d.cfg.Dir, &fs); err != nil {
+		return "", err
+	}
+	_, err := exec.LookPath("/bin/sh")
+	if err != nil || fs.Flags&unix.ST_NOEXEC != 0 {
+		return binary, nil
+	}
+	path := filepath.Join(d.cfg.Dir, "oci-runtime")
+	tmp := path + ".new" // running shims may be about to start the old one
+	if err := os.WriteFile(tmp, fmt.Appendf(nil, wrapper, shellQuote(binary)), 0o700); err != nil {
+		return "", err
+	}
+	return path, os.Rename(tmp, path)
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func findRuntime(name string) (string, error) {
 	candidates := []string{name}

@@ -9,6 +9,7 @@ import "path/filepath"
 //	sandboxes/<id>/           sandbox.json, shim.json, shim.sock, shim.log
 //	containers/<id>/          container.json, created.json, …; with Embed also the bundle: config.json, rootfs
 //	runc/                     state of the OCI runtime
+//	oci-runtime               script that runs it
 //	tmp/                      mounts that live for one call
 
 func (d *Driver) sandboxDir(id string) string { return filepath.Join(d.cfg.Dir, "sandboxes", id) }

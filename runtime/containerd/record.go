@@ -48,12 +48,12 @@ type process struct {
 	Boot  string // of the machine, from /proc/sys/kernel/random/boot_id
 }
 
-// idPattern is that of containerd's identifiers, which are also names of files and cgroups.
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,74}[A-Za-z0-9])?$`)
+// idPattern is of what can be the name of a file, a cgroup and a container of an OCI runtime.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,75}$`)
 
 func checkID(what, id string) error {
 	if !idPattern.MatchString(id) {
-		return fmt.Errorf("%s ID %q: want 1 to 76 of A-Z, a-z, 0-9 and inner '_', '.', '-': %w", what, id, runtime.ErrInvalid)
+		return fmt.Errorf("%s ID %q: want 1 to 76 of A-Z, a-z, 0-9, '_', '.' and '-', the first not '.' or '-': %w", what, id, runtime.ErrInvalid)
 	}
 	return nil
 }

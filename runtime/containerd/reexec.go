@@ -1,8 +1,12 @@
 package containerd
 
 import (
+	"log/slog"
 	"os"
 	"sync/atomic"
+
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
 )
 
 // The names under which this binary starts itself, argv[0].
@@ -17,7 +21,8 @@ var reexecs atomic.Bool
 
 // Reexec must be called first thing in the main function, or TestMain, of a program that uses [Embed]. The embedded
 // runtime starts the program's own binary again, for a small process that holds the containers of a sandbox and outlives
-// the program. In that process Reexec does its work and returns true when it is done; main must return then.
+// the program. In that process Reexec does its work and returns true when it is done; main must return then. In the
+// program itself it returns false at once, having silenced containerd's package-level logger.
 func Reexec() bool {
 	switch os.Args[0] {
 	case shimName:
@@ -28,5 +33,10 @@ func Reexec() bool {
 		return true
 	}
 	reexecs.Store(true)
+	// Some of containerd logs to stderr, through a variable of its own, whatever logger it is given. Nothing else runs
+	// yet, so it can be changed; one that somebody else has set stays.
+	if log.L.Logger == logrus.StandardLogger() {
+		log.L = quietLog(slog.New(slog.DiscardHandler))
+	}
 	return false
 }
