@@ -154,7 +154,7 @@ type NetworkInterface struct {
 	IPv6Address        string `json:"ipv6Address,omitempty"`
 }
 
-// ManagedAgent is a helper that runs in a container, such as the one of ECS
+// ManagedAgent is a program of ECS that runs in a container, such as the one of ECS
 // Exec.
 type ManagedAgent struct {
 	Name          string          `json:"name,omitempty"` // ExecuteCommandAgent
