@@ -55,13 +55,9 @@ func expressions(s statement) []expr.Any {
 	case icmp:
 		return icmpMatch(s)
 	case tracked:
-		states := binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
-		zero := make([]byte, 4)
-		return []expr.Any{
-			&expr.Ct{Register: reg1, Key: expr.CtKeySTATE},
-			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: states, Xor: zero},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: zero},
-		}
+		return connState(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
+	case untracked:
+		return connState(expr.CtStateBitINVALID)
 	case classOf:
 		offset := uint32(offsetDst)
 		if s.Source {
@@ -99,6 +95,16 @@ func header(offset, length uint32) *expr.Payload {
 
 func transport(offset, length uint32) *expr.Payload {
 	return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: length}
+}
+
+// connState matches any of some states of connection tracking.
+func connState(bits uint32) []expr.Any {
+	zero := make([]byte, 4)
+	return []expr.Any{
+		&expr.Ct{Register: reg1, Key: expr.CtKeySTATE},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: zero},
+	}
 }
 
 func inPrefix(offset uint32, p netip.Prefix) []expr.Any {

@@ -264,6 +264,7 @@ func hostRuleset(owner string, uplinks []string, blocks []netip.Prefix) ruleset 
 		}},
 		{Name: "forward", Hook: &hook{"filter", "forward", 0, false}, Rules: []rule{
 			{iifIn{uplinkSet}, oifIn{uplinkSet}, drop},
+			{iifIn{uplinkSet}, untracked{}, drop}, // it would leave with its private address
 			{oifIn{uplinkSet}, tracked{}, accept},
 			{oifIn{uplinkSet}, drop},
 		}},

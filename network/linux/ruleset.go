@@ -104,6 +104,7 @@ func (s destIn) text() string       { return "ip daddr @" + s.Set }
 func (s sourceCheck) text() string  { return "iifname . ip saddr . ether saddr @" + s.Set }
 func (s protocol) text() string     { return fmt.Sprintf("ip protocol %d", s.Number) }
 func (s tracked) text() string      { return "ct state established,related" }
+func (s untracked) text() string    { return "ct state invalid" }
 func (s classVerdict) text() string { return "meta mark vmap @" + s.Map }
 func (s masquerade) text() string   { return "masquerade" }
 func (s verdict) text() string      { return strings.TrimSpace(s.Kind + " " + s.Chain) }

@@ -74,18 +74,28 @@ const (
 	longPatience  = 2 * time.Second
 )
 
+// maxReports is how many wrong packets are shown.
+const maxReports = 5
+
 // compare sends packets and compares with what Evaluate says of the state. A packet that should arrive and does not is
 // sent once more with patience: a machine may be slow, and it must not be wrong.
 func (s *session) compare(t testing.TB, state network.State, flows []network.Flow) {
 	t.Helper()
 	got := s.Send(t, flows, shortPatience)
+	wrong := 0
 	for i, f := range flows {
 		want := network.Evaluate(state, f)
 		if want.Allowed && !got[i] {
 			got[i] = s.Send(t, flows[i:i+1], longPatience)[0]
 		}
-		if got[i] != want.Allowed {
+		if got[i] == want.Allowed {
+			continue
+		}
+		if wrong++; wrong <= maxReports {
 			t.Errorf("packet %+v: arrived = %t, but it is %s\nits way: %+v", f, got[i], want, want.Path)
 		}
+	}
+	if wrong > maxReports {
+		t.Errorf("and %d more of %d packets", wrong-maxReports, len(flows))
 	}
 }

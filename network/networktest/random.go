@@ -129,7 +129,11 @@ func (r random) flow(state network.State, s *session) network.Flow {
 		f.ICMPType = pick[uint8](r, 8, 8, 13, 0)
 	}
 	f.Destination = pick(r, state.ENIs...).PrivateIPv4
-	switch r.IntN(10) {
+	to := r.IntN(10)
+	if to <= 2 && f.ICMPType == 0 && f.Protocol == network.ICMP {
+		f.ICMPType = 8 // an answer that nobody asked for cannot be translated, so it does not cross the host
+	}
+	switch to {
 	case 0:
 		f.FromHost = true
 		f.Source = pick(r, netip.Addr{}, s.HostAddr())
