@@ -86,6 +86,7 @@ type (
 	destPort     struct{ From, To uint16 }     // destination port of TCP or UDP
 	icmp         struct{ Type, Code int }      // network.AnyICMP matches all
 	tracked      struct{}                      // belongs to a known connection
+	untracked    struct{}                      // cannot belong to any, such as an answer that nobody asked for
 	classOf      struct{ Source bool }         // marks the packet with the class of its source or destination
 	classVerdict struct{ Map string }          // decides by the mark
 	masquerade   struct{}                      // takes the address of the interface it leaves by
