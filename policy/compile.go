@@ -101,8 +101,8 @@ func (c *checker) compileConditions(st *statement, n int32) {
 			signature := make([]byte, 0, 64)
 			signature = append(signature, c.version[3]) // what ${…} means
 			signature = append(signature, c.nodes[op].key...)
-			signature = append(signature, ' ')
-			signature = append(signature, lowerString(cond.key.name)...)
+			signature = strconv.AppendInt(append(signature, ' '), int64(len(cond.key.name)), 10)
+			signature = append(append(signature, ':'), lowerString(cond.key.name)...)
 			_ = c.each(key, func(v int32) error {
 				text := c.nodes[v].text
 				_ = cond.add(text, c.variables()) // checkConditionValues added it before

@@ -168,19 +168,6 @@ func (a *answers) limited(layer Layer, st *statement) Decision {
 	return allowedBy(layer, st)
 }
 
-// run evaluates a set and leaves what it says in e.
-func (e *evaluation) run(s *Set) {
-	e.deny, e.allow, e.grant = nil, nil, grantNone
-	if s == nil {
-		return
-	}
-	for _, st := range s.list {
-		if e.consider(st) {
-			return
-		}
-	}
-}
-
 // consider evaluates a statement and reports whether it denies, which ends the evaluation.
 func (e *evaluation) consider(st *statement) bool {
 	if !e.useful(st) || !st.matchesAction(e.request.Action, e.actionHash) || !st.matchesResource(e) {

@@ -1,0 +1,131 @@
+package policy
+
+import (
+	"bytes"
+	"strings"
+)
+
+// memo remembers the answers of conditions that many statements share. A slot holds one condition, the last that came
+// there: a collision costs an evaluation and nothing else.
+type memo [32]struct {
+	condition *condition
+	holds     bool
+}
+
+func (m *memo) holds(c *condition, ctx *Context) bool {
+	slot := &m[c.slot%uint8(len(m))]
+	if slot.condition != c {
+		slot.condition, slot.holds = c, c.holds(ctx)
+	}
+	return slot.holds
+}
+
+// run evaluates a set and leaves what it says in e.
+func (e *evaluation) run(s *Set) {
+	e.deny, e.allow, e.grant = nil, nil, grantNone
+	if s == nil {
+		return
+	}
+	if s.index != nil {
+		var m memo
+		e.walkActions(&m, s.index.actions, e.request.Action)
+		return
+	}
+	for _, st := range s.list {
+		if e.consider(st) {
+			return
+		}
+	}
+}
+
+// walkActions follows the name of the action down the trie and looks at everything on the way. It reports whether a
+// statement denies, which ends the evaluation.
+func (e *evaluation) walkActions(m *memo, n *radix[radix[bucket]], s string) bool {
+	for {
+		if n.below != nil && e.walkResources(m, n.below, e.request.Resource) {
+			return true
+		}
+		if s == "" {
+			return n.exact != nil && e.walkResources(m, n.exact, e.request.Resource)
+		}
+		i := bytes.IndexByte(n.firsts, lower(s[0]))
+		if i < 0 {
+			return false
+		}
+		if n = n.children[i]; !prefixFold(s, n.label) {
+			return false
+		}
+		s = s[len(n.label):]
+	}
+}
+
+// walkResources does the same with the resource. A part of an ARN may go two ways, by its name and by a star.
+func (e *evaluation) walkResources(m *memo, n *radix[bucket], s string) bool {
+	for {
+		if n.below != nil && e.visit(m, n.below) {
+			return true
+		}
+		if n.star != nil {
+			if i := strings.IndexByte(s, ':'); i >= 0 && e.walkResources(m, n.star, s[i:]) {
+				return true
+			}
+		}
+		if s == "" {
+			return n.exact != nil && e.visit(m, n.exact)
+		}
+		i := bytes.IndexByte(n.firsts, s[0])
+		if i < 0 {
+			return false
+		}
+		if n = n.children[i]; !strings.HasPrefix(s, n.label) {
+			return false
+		}
+		s = s[len(n.label):]
+	}
+}
+
+func (e *evaluation) visit(m *memo, b *bucket) bool {
+	for i := range b.entries {
+		if e.considerEntry(m, &b.entries[i]) {
+			return true
+		}
+	}
+	for i := range b.splits {
+		s := &b.splits[i]
+		values := e.request.Context.lookup(&s.key)
+		if len(values) != 1 {
+			continue // an equality without a set operator is false then
+		}
+		if sub, ok := s.values.get(values[0]); ok && e.visit(m, sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// considerEntry is consider for a statement found through the index.
+func (e *evaluation) considerEntry(m *memo, x *entry) bool {
+	if x.check&denies == 0 && e.grant == grantDirect {
+		return false
+	}
+	ctx := &e.request.Context
+	if x.first != nil && !m.holds(x.first, ctx) {
+		return false
+	}
+	st := x.member.statement
+	if x.check&checkAction != 0 && !st.matchesAction(e.request.Action, e.actionHash) {
+		return false
+	}
+	if x.resource != nil && !x.resource.match(ctx, e.request.Resource, &e.resource) {
+		return false
+	}
+	if x.check&checkNotResource != 0 && !st.matchesResource(e) {
+		return false
+	}
+	for _, c := range x.member.conditions {
+		if !m.holds(c, ctx) {
+			return false
+		}
+	}
+	return e.applies(st)
+}
