@@ -6,6 +6,10 @@ type ImageSpec struct {
 	Auth     *Credentials // nil is anonymous
 	Platform string       // "linux/arm64"; "" is this machine's
 
+	// Refresh asks the registry what the tag names now. Without it a tag names what it did when it was first pulled or
+	// last imported, until RemoveImage.
+	Refresh bool
+
 	// Progress, if not nil, is called now and then, and once at the end, from one goroutine at a time. It must not block.
 	Progress func(PullProgress)
 }

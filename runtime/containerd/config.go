@@ -26,6 +26,10 @@ type Config struct {
 	// CgroupParent is the cgroup below which every sandbox gets its own, without the mount point. "" is "fardel/<Owner>".
 	CgroupParent string
 
+	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
+	// have it: "docker.io", "registry.local:5000". Without an entry, localhost and 127.0.0.0/8 are reached by HTTP.
+	Registries map[string]Registry
+
 	Logger *slog.Logger // nil discards
 }
 

