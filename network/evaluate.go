@@ -46,15 +46,15 @@ func (w *walk) fromENI() {
 		w.hop(CheckSource, f.ENI, -1, false, "%s does not exist", f.ENI)
 		return
 	}
+	if f.Destination == e.PrivateIPv4 {
+		w.hop(CheckDestination, e.ID, -1, true, "the packet does not leave the task")
+		return
+	}
 	if f.Source.IsValid() && f.Source != e.PrivateIPv4 {
 		w.hop(CheckSource, e.ID, -1, false, "%s is not the address of %s", f.Source, e.ID)
 		return
 	}
 	w.hop(CheckSource, e.ID, -1, true, "%s is the address of %s", e.PrivateIPv4, e.ID)
-	if f.Destination == e.PrivateIPv4 {
-		w.hop(CheckDestination, e.ID, -1, true, "the packet does not leave the task")
-		return
-	}
 	if !w.unicast() {
 		return
 	}

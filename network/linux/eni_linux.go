@@ -105,10 +105,11 @@ func (f *Fabric) reap(items []reaped) {
 			f.log.Warn("connections of released addresses stay tracked", "vpcId", r.vpc, "error", err)
 		}
 	}
+	deadline := time.Now().Add(linkPatience)
 	for _, item := range items {
 		var err error
 		if item.router != nil {
-			err = item.router.awaitLink(linkName(item.rec.ENI.ID))
+			err = item.router.awaitLink(linkName(item.rec.ENI.ID), deadline)
 		}
 		if err = errors.Join(err, f.records.forget(item.rec.ENI.ID)); err != nil {
 			f.log.Warn("a detached network interface is not removed completely; the next Apply does it", "eni", item.rec.ENI.ID, "error", err)
@@ -117,17 +118,17 @@ func (f *Fabric) reap(items []reaped) {
 	}
 }
 
-// Waiting for the kernel to remove a link: how long, and how often to look.
+// Waiting for the kernel to remove links: how long for all that go together, and how often to look.
 const (
 	linkPatience = 250 * time.Millisecond
 	linkPause    = 5 * time.Millisecond
 )
 
 // awaitLink waits until a link is gone, as it is when its other end's namespace goes. The kernel removes namespaces
-// together, which holds up others a third as long as deleting links one by one. A namespace stays while a process is in
-// it; then the link is deleted.
-func (r *router) awaitLink(name string) error {
-	for range linkPatience / linkPause {
+// together, which holds up others a third as long as deleting links one by one. A namespace stays while a process or a
+// socket is in it; then the link is deleted.
+func (r *router) awaitLink(name string, deadline time.Time) error {
+	for time.Now().Before(deadline) {
 		if _, err := r.handle.LinkByName(name); errors.As(err, &netlink.LinkNotFoundError{}) {
 			return nil
 		}
