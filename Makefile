@@ -1,0 +1,47 @@
+# make help
+GO ?= go
+PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help run test test-plain test-root check lint bench setup clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+run: ## install what is missing and run a two-container task
+	@.ci/setup run
+	@$(GO) build -o bin/quickstart ./examples/quickstart
+	@$(SUDO) ./bin/quickstart
+
+test: ## install what is missing and run every test
+	@.ci/setup test
+	@.ci/test
+
+test-plain: ## the tests that need no root, with the race detector
+	@.ci/test plain
+
+test-root: ## all tests, as root, with nothing skipped
+	@.ci/setup test
+	@.ci/test root
+
+check: ## what takes seconds: format, vet for Linux and for others, the rules of the repository
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w $$files" | tr '\n' ' '; echo; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) test -count=1 ./internal/archtest
+
+lint: ## the linters of .golangci.yml; the first time builds them for some minutes
+	$(GO) run $(GOLANGCI_LINT) run
+
+bench: ## what a launch costs, beside runc, ctr, docker and podman
+	@.ci/setup bench
+	@$(GO) build -o bin/launch ./internal/bench/launch
+	@$(SUDO) ./bin/launch
+	$(GO) test -run '^$$' -bench . ./task/... ./network ./policy/... ./scheduler/store/...
+
+setup: ## install what the tests need
+	@.ci/setup test
+
+clean: ## remove what was built here
+	rm -rf bin .cache
