@@ -74,6 +74,9 @@ func parse(mountinfo io.Reader, parent string) (*Tree, error) {
 			return nil, fmt.Errorf("cgroup: no %s controller is mounted below /sys/fs/cgroup", c)
 		}
 	}
+	if len(v2) > 0 { // without a controller, and yet OCI runtimes make their groups there, too
+		t.mounts = append(t.mounts, v2[0])
+	}
 	return t, nil
 }
 
