@@ -25,18 +25,17 @@ func splitRequestARN(s string) (a splitARN) {
 
 // accountOf is the account in an ARN, "" when it has none.
 func accountOf(arn string) string {
-	for range 4 {
-		i := strings.IndexByte(arn, ':')
-		if i < 0 {
-			return ""
+	colons, from := 0, 0
+	for i := 0; i < len(arn); i++ {
+		if arn[i] != ':' {
+			continue
 		}
-		arn = arn[i+1:]
+		if colons++; colons == 5 {
+			return arn[from:i]
+		}
+		from = i + 1
 	}
-	account, _, ok := strings.Cut(arn, ":")
-	if !ok {
-		return ""
-	}
-	return account
+	return ""
 }
 
 // splitPattern cuts a pattern at its first five colons, leaving alone those inside ${…}.

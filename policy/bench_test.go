@@ -86,6 +86,14 @@ func twoUnsplit(i, j int) string {
 	return fmt.Sprintf(`,"Condition":{"StringLike":{"aws:PrincipalTag/team":"*m-%d"},"NumericLessThan":{"aws:MultiFactorAuthAge":"%d"}}`, i, 1000*i+j+61)
 }
 
+// twoPrefixes has two conditions with prefixes, different in every statement.
+func twoPrefixes(i, j int) string {
+	if i == 999 {
+		return `,"Condition":{"StringLike":{"aws:PrincipalTag/team":"team-*"},"IpAddress":{"aws:SourceIp":"10.1.2.0/24"}}`
+	}
+	return fmt.Sprintf(`,"Condition":{"StringLike":{"aws:PrincipalTag/team":"t%d-*"},"IpAddress":{"aws:SourceIp":"10.%d.%d.0/24"}}`, i, i/250+10, 5*(i%250)/5+j)
+}
+
 // twoShared has the same two conditions in all statements but those of the last policy.
 func twoShared(n int) func(i, j int) string {
 	return func(i, _ int) string {
@@ -105,6 +113,7 @@ func workloads() []workload {
 		{"1000x5/conditions", 1000, prefixAction, bucketPrefix, twoConditions},
 		{"1000x5/conditions/any-resource", 1000, prefixAction, anyResource, twoConditions},
 		{"1000x5/shared-conditions/any-resource", 1000, prefixAction, anyResource, twoShared(1000)},
+		{"1000x5/prefix-conditions/any-resource", 1000, prefixAction, anyResource, twoPrefixes},
 		{"1000x5/unsplit-conditions/any-resource", 1000, prefixAction, anyResource, twoUnsplit},
 	}
 }

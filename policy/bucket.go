@@ -23,30 +23,17 @@ const (
 type member struct {
 	statement  *statement
 	conditions []*condition
-	equalities []*condition // those that a bucket can be split by
+	selective  []*condition // those that a bucket can be split by, the best first
 }
 
 // splitAt is how many entries are looked at one by one before a bucket is split.
 const splitAt = 8
 
-// maxAlternatives is how many values an equality may list to be worth an entry under each.
+// maxAlternatives is how many values a condition may list to be worth an entry under each.
 const maxAlternatives = 8
 
-// splits reports whether the condition is true only for a few literal values of one key.
-func (c *condition) splits() bool {
-	if c.op.of != typeString && c.op.of != typeStringLike || c.op.quantify != single || c.op.negated || c.op.ifExists {
-		return false
-	}
-	for i := range c.patterns {
-		if !c.patterns[i].plain() {
-			return false
-		}
-	}
-	return len(c.patterns) > 0 && len(c.patterns) <= maxAlternatives
-}
-
 // bucket holds the entries of one place. A large one is split by the values that its statements want a condition key to
-// have, so that a request looks only at those that want its own.
+// have, so that a request looks only at those that want one like its own.
 type bucket struct {
 	owner   *edit
 	wide    bool
@@ -54,9 +41,11 @@ type bucket struct {
 	splits  []split
 }
 
+// split is a trie over the values wanted of one key. A bucket in it may be split again by another key.
 type split struct {
-	key    keyName
-	values pmap[*bucket]
+	key   keyName
+	space space
+	tree  *radix[bucket]
 }
 
 func (b *bucket) own(e *edit) *bucket {
@@ -76,7 +65,7 @@ func (b *bucket) own(e *edit) *bucket {
 // add returns the bucket with an entry more. depth is how many splits lead here.
 func (b *bucket) add(e *edit, x entry, depth int) *bucket {
 	b = b.own(e)
-	if b.wide && len(x.member.equalities) > depth {
+	if b.wide && len(x.member.selective) > depth {
 		b.addSplit(e, x, depth)
 		return b
 	}
@@ -88,7 +77,7 @@ func (b *bucket) add(e *edit, x entry, depth int) *bucket {
 	old := b.entries
 	b.entries = nil
 	for _, x := range old {
-		if len(x.member.equalities) > depth {
+		if len(x.member.selective) > depth {
 			b.addSplit(e, x, depth)
 		} else {
 			b.entries = append(b.entries, x)
@@ -98,32 +87,29 @@ func (b *bucket) add(e *edit, x entry, depth int) *bucket {
 }
 
 func (b *bucket) addSplit(e *edit, x entry, depth int) {
-	c := x.member.equalities[depth]
-	i := b.find(&c.key)
+	c := x.member.selective[depth]
+	i := b.find(c)
 	if i < 0 {
 		i = len(b.splits)
-		b.splits = append(b.splits, split{key: c.key})
+		b.splits = append(b.splits, split{key: c.key, space: c.space(), tree: &radix[bucket]{owner: e}})
 	}
-	s := &b.splits[i]
-	for _, value := range c.alternatives() {
-		sub, _ := s.values.get(value)
-		s.values = s.values.set(e, value, sub.add(e, x, depth+1))
+	b.splits[i].update(e, c, func(sub *bucket) *bucket { return sub.add(e, x, depth+1) })
+}
+
+// update applies f to the bucket of every value that the condition lists.
+func (s *split) update(e *edit, c *condition, f func(*bucket) *bucket) {
+	places, _ := c.places()
+	for i, p := range places {
+		if !slices.Contains(places[:i], p) {
+			s.tree = s.tree.update(e, p.path, p.below, f)
+		}
 	}
 }
 
-// alternatives are the values of an equality, each once.
-func (c *condition) alternatives() []string {
-	values := make([]string, len(c.patterns))
-	for i := range c.patterns {
-		values[i] = c.patterns[i].text
-	}
-	slices.Sort(values)
-	return slices.Compact(values)
-}
-
-func (b *bucket) find(key *keyName) int {
+func (b *bucket) find(c *condition) int {
 	for i := range b.splits {
-		if k := &b.splits[i].key; k.hash == key.hash && equalFoldASCII(k.name, key.name) {
+		k := &b.splits[i].key
+		if b.splits[i].space == c.space() && k.hash == c.key.hash && equalFoldASCII(k.name, c.key.name) {
 			return i
 		}
 	}
@@ -137,34 +123,17 @@ func (b *bucket) remove(e *edit, m *member, depth int) *bucket {
 	}
 	b = b.own(e)
 	b.entries = slices.DeleteFunc(b.entries, func(x entry) bool { return x.member.statement == m.statement })
-	if b.wide && len(m.equalities) > depth {
-		b.removeSplit(e, m, depth)
+	if b.wide && len(m.selective) > depth {
+		c := m.selective[depth]
+		if i := b.find(c); i >= 0 {
+			b.splits[i].update(e, c, func(sub *bucket) *bucket { return sub.remove(e, m, depth+1) })
+			if b.splits[i].tree.empty() {
+				b.splits = slices.Delete(b.splits, i, i+1)
+			}
+		}
 	}
 	if len(b.entries)+len(b.splits) == 0 {
 		return nil
 	}
 	return b
-}
-
-func (b *bucket) removeSplit(e *edit, m *member, depth int) {
-	c := m.equalities[depth]
-	i := b.find(&c.key)
-	if i < 0 {
-		return
-	}
-	s := &b.splits[i]
-	for _, value := range c.alternatives() {
-		sub, ok := s.values.get(value)
-		if !ok {
-			continue
-		}
-		if sub = sub.remove(e, m, depth+1); sub == nil {
-			s.values = s.values.remove(e, value)
-		} else {
-			s.values = s.values.set(e, value, sub)
-		}
-	}
-	if s.values.n == 0 {
-		b.splits = slices.Delete(b.splits, i, i+1)
-	}
 }

@@ -28,8 +28,7 @@ type evaluation struct {
 	grant grant // how closely allow names the principal
 }
 
-// Evaluate decides a request. It is pure, waits for nothing, allocates nothing and reads no clock. A nil layer set
-// denies whatever its absence denies.
+// Evaluate decides a request. It is pure, waits for nothing, allocates nothing and reads no clock.
 func Evaluate(l *Layers, r *Request) Decision {
 	e := evaluation{request: r, actionHash: hashFold(r.Action), bounded: l.Boundary != nil}
 	if !r.Principal.ours() {
@@ -44,8 +43,10 @@ func Evaluate(l *Layers, r *Request) Decision {
 			silent = i
 		}
 	}
-	if d, denied := e.resourceControls(l); denied {
-		return d
+	if len(l.RCPs) > 0 {
+		if d := e.resourceControls(l); d.Outcome == ExplicitlyDenied {
+			return d
+		}
 	}
 	resourceLayer := LayerResource
 	mustGrant := r.needsTrust()
@@ -86,7 +87,7 @@ func Evaluate(l *Layers, r *Request) Decision {
 // outsider decides for a principal that lives in no account: nobody, a service, somebody with a web identity. Only the
 // resource has a say.
 func (e *evaluation) outsider(l *Layers) Decision {
-	if d, denied := e.resourceControls(l); denied {
+	if d := e.resourceControls(l); d.Outcome == ExplicitlyDenied {
 		return d
 	}
 	layer := LayerResource
@@ -102,13 +103,13 @@ func (e *evaluation) outsider(l *Layers) Decision {
 	return Decision{Layer: layer}
 }
 
-func (e *evaluation) resourceControls(l *Layers) (Decision, bool) {
+func (e *evaluation) resourceControls(l *Layers) (d Decision) {
 	for i, level := range l.RCPs {
 		if e.run(level); e.deny != nil {
-			return explicit(LayerResourceControl, e.deny, i), true
+			return explicit(LayerResourceControl, e.deny, i)
 		}
 	}
-	return Decision{}, false
+	return d
 }
 
 func explicit(layer Layer, st *statement, level int) Decision {

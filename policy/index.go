@@ -163,14 +163,14 @@ func (x *index) add(e *edit, st *statement) {
 		x.conditions = x.conditions.set(e, c.signature, use)
 		m.conditions = append(m.conditions, use.condition)
 	}
-	m.findEqualities()
+	m.findSelective()
 	x.update(e, m, func(b *bucket, at entry) *bucket { return b.add(e, at, 0) })
 }
 
 // remove takes a statement out.
 func (x *index) remove(e *edit, st *statement) {
 	m := &member{statement: st, conditions: st.conditions}
-	m.findEqualities()
+	m.findSelective()
 	x.update(e, m, func(b *bucket, _ entry) *bucket { return b.remove(e, m, 0) })
 	for _, c := range st.conditions {
 		use, _ := x.conditions.get(c.signature)
@@ -178,14 +178,6 @@ func (x *index) remove(e *edit, st *statement) {
 			x.conditions = x.conditions.set(e, c.signature, use)
 		} else {
 			x.conditions = x.conditions.remove(e, c.signature)
-		}
-	}
-}
-
-func (m *member) findEqualities() {
-	for _, c := range m.conditions {
-		if c.splits() {
-			m.equalities = append(m.equalities, c)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // starMark stands in a path for a whole part of an ARN that is "*". No text has this byte: documents are UTF-8.
 const starMark = 0xFF
@@ -19,6 +22,19 @@ type radix[T any] struct {
 
 func (n *radix[T]) empty() bool {
 	return n.exact == nil && n.below == nil && n.star == nil && len(n.children) == 0
+}
+
+// branch is the index of the child whose label begins with c, -1 when there is none.
+func (n *radix[T]) branch(c byte) int {
+	if len(n.firsts) > 8 {
+		return bytes.IndexByte(n.firsts, c)
+	}
+	for i, have := range n.firsts {
+		if have == c {
+			return i
+		}
+	}
+	return -1
 }
 
 func (n *radix[T]) own(e *edit) *radix[T] {
@@ -59,7 +75,7 @@ func (n *radix[T]) updateChild(e *edit, path string, below bool, f func(*T) *T) 
 	if i := strings.IndexByte(path, starMark); i >= 0 {
 		literal = path[:i]
 	}
-	i := strings.IndexByte(string(n.firsts), path[0])
+	i := n.branch(path[0])
 	if i < 0 {
 		c := (&radix[T]{owner: e, label: literal}).update(e, path[len(literal):], below, f)
 		if !c.empty() {

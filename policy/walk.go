@@ -1,13 +1,10 @@
 package policy
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // memo remembers the answers of conditions that many statements share. A slot holds one condition, the last that came
 // there: a collision costs an evaluation and nothing else.
-type memo [32]struct {
+type memo [16]struct {
 	condition *condition
 	holds     bool
 }
@@ -23,12 +20,14 @@ func (m *memo) holds(c *condition, ctx *Context) bool {
 // run evaluates a set and leaves what it says in e.
 func (e *evaluation) run(s *Set) {
 	e.deny, e.allow, e.grant = nil, nil, grantNone
-	if s == nil {
-		return
+	if s != nil {
+		e.runSet(s)
 	}
+}
+
+func (e *evaluation) runSet(s *Set) {
 	if s.index != nil {
-		var m memo
-		e.walkActions(&m, s.index.actions, e.request.Action)
+		e.runIndex(s.index)
 		return
 	}
 	for _, st := range s.list {
@@ -36,6 +35,12 @@ func (e *evaluation) run(s *Set) {
 			return
 		}
 	}
+}
+
+// runIndex stands by itself so that only it pays for clearing the memo.
+func (e *evaluation) runIndex(x *index) {
+	var m memo
+	e.walkActions(&m, x.actions, e.request.Action)
 }
 
 // walkActions follows the name of the action down the trie and looks at everything on the way. It reports whether a
@@ -48,7 +53,7 @@ func (e *evaluation) walkActions(m *memo, n *radix[radix[bucket]], s string) boo
 		if s == "" {
 			return n.exact != nil && e.walkResources(m, n.exact, e.request.Resource)
 		}
-		i := bytes.IndexByte(n.firsts, lower(s[0]))
+		i := n.branch(lower(s[0]))
 		if i < 0 {
 			return false
 		}
@@ -59,7 +64,7 @@ func (e *evaluation) walkActions(m *memo, n *radix[radix[bucket]], s string) boo
 	}
 }
 
-// walkResources does the same with the resource. A part of an ARN may go two ways, by its name and by a star.
+// walkResources does the same with the resource, or with a value of a split. A part of an ARN may go two ways, by its name and by a star.
 func (e *evaluation) walkResources(m *memo, n *radix[bucket], s string) bool {
 	for {
 		if n.below != nil && e.visit(m, n.below) {
@@ -73,7 +78,7 @@ func (e *evaluation) walkResources(m *memo, n *radix[bucket], s string) bool {
 		if s == "" {
 			return n.exact != nil && e.visit(m, n.exact)
 		}
-		i := bytes.IndexByte(n.firsts, s[0])
+		i := n.branch(s[0])
 		if i < 0 {
 			return false
 		}
@@ -91,12 +96,7 @@ func (e *evaluation) visit(m *memo, b *bucket) bool {
 		}
 	}
 	for i := range b.splits {
-		s := &b.splits[i]
-		values := e.request.Context.lookup(&s.key)
-		if len(values) != 1 {
-			continue // an equality without a set operator is false then
-		}
-		if sub, ok := s.values.get(values[0]); ok && e.visit(m, sub) {
+		if e.search(m, &b.splits[i]) {
 			return true
 		}
 	}
@@ -122,8 +122,8 @@ func (e *evaluation) considerEntry(m *memo, x *entry) bool {
 	if x.check&checkNotResource != 0 && !st.matchesResource(e) {
 		return false
 	}
-	for _, c := range x.member.conditions {
-		if !m.holds(c, ctx) {
+	for i := 1; i < len(x.member.conditions); i++ { // x.first is the one at 0
+		if !m.holds(x.member.conditions[i], ctx) {
 			return false
 		}
 	}
