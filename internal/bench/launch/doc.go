@@ -1,0 +1,31 @@
+// Command launch measures what it costs to start a task with fardel, beside what a user would take instead: unshare,
+// runc, ctr, docker and podman, all with the same image and command, one after the other, round by round, on the machine
+// it runs on.
+//
+//	make bench
+//	go build -o /tmp/launch ./internal/bench/launch && sudo /tmp/launch [-n 20] [-json] [-only fardel,ctr]
+//
+// It prints three tables: the time of a whole launch, where the time of fardel's goes, and what running tasks cost in
+// memory and whether they slow down the next launch. It needs root, a static busybox and runc; of the others those that
+// are missing are left out, with a line that says so.
+//
+// # What it touches
+//
+// The program starts a copy of itself as part of new PID, mount and network namespaces, with empty file systems over
+// /run and /var/lib, and measures there: daemons are the program's own, packets stay in namespaces it made, and when it
+// ends, is stopped or is killed, the kernel ends whatever runs and drops whatever is mounted. Outside of these
+// namespaces there are one folder below TMPDIR and cgroups, which the first process removes; it says what it could not
+// remove, and looks for processes and mounts too.
+//
+// # What the numbers are
+//
+// A launch of a command is the whole command, from its start to its end: the container is made, runs true and is
+// removed. A launch of fardel is a Fargate task of one container, with an interface, an address and security groups of
+// its own and 256 CPU units and 512 MiB as hard limits; RUNNING is the time from the call of Run to the status, STOPPED
+// the time from there, also, to the moment when all that the task held is released. The others run with their defaults:
+// docker and podman with a bridge and without limits, ctr and runc without any network. Before each launch the program
+// waits until the one before has left no process.
+//
+// Memory is in PSS, the share of a process when pages that several use are divided among them, so that sums are true.
+// Memory of the kernel is not in it.
+package main
