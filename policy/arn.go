@@ -65,23 +65,26 @@ type arnPattern struct {
 	parts []pattern // six
 }
 
-// newARNPattern compiles a pattern of Resource, NotResource or an ARN operator. In resources variables count only in
-// the sixth part. A pattern with fewer than six parts is filled up with "*", as IAM's own error texts show that it does.
-func newARNPattern(text string, h how, resource bool) (*arnPattern, string) {
+// compile reads a pattern of Resource, NotResource or an ARN operator. In resources variables count only in the sixth
+// part. A pattern with fewer than six parts is filled up with "*", as IAM's own error texts show that it does.
+func (p *arnPattern) compile(text string, h how, resource bool) (problem string) {
 	if text == "*" {
-		return &arnPattern{shape: shapeAny}, ""
+		p.shape = shapeAny
+		return ""
 	}
 	raw, n := splitPattern(text)
 	variables := h.variables && strings.Contains(text, "${")
+	p.text = text
 	if star := strings.IndexAny(text, "*?"); n == 6 && !variables {
 		if star < 0 {
-			return &arnPattern{text: text}, ""
+			return ""
 		}
 		if star == len(text)-1 && text[star] == '*' {
-			return &arnPattern{shape: shapePrefix, text: text[:star]}, ""
+			p.shape, p.text = shapePrefix, text[:star]
+			return ""
 		}
 	}
-	p := &arnPattern{shape: shapeGlob, text: text, parts: make([]pattern, 6)}
+	p.shape, p.parts = shapeGlob, make([]pattern, 6)
 	for i := range p.parts {
 		if i >= n {
 			p.parts[i].shape = shapeAny
@@ -91,12 +94,11 @@ func newARNPattern(text string, h how, resource bool) (*arnPattern, string) {
 		if resource && i < 5 {
 			ph.variables = false
 		}
-		var problem string
 		if p.parts[i], problem = newPattern(raw[i], ph); problem != "" {
-			return nil, problem
+			return problem
 		}
 	}
-	return p, ""
+	return ""
 }
 
 // match reports whether the pattern covers the ARN s. What is no ARN is covered by "*" alone. It cuts s into a when it

@@ -37,14 +37,16 @@ func (c *checker) compileStatement(st *statement, d *draft) {
 		return nil
 	})
 	resources := d.elem[elemResource] + d.elem[elemNotResource]
-	st.resources = make([]*arnPattern, 0, c.count(resources))
+	st.resources = make([]arnPattern, c.count(resources))
+	k := 0
 	_ = c.each(resources, func(n int32) error {
-		r, _ := newARNPattern(c.nodes[n].text, how{wildcards: true, variables: c.variables()}, true)
-		st.resources = append(st.resources, r)
+		_ = st.resources[k].compile(c.nodes[n].text, how{wildcards: true, variables: c.variables()}, true)
+		k++
 		return nil
 	})
+	st.resources = st.resources[:k]
 	st.principals = c.compilePrincipals(d.elem[elemPrincipal] + d.elem[elemNotPrincipal])
-	c.compileConditions(st, d.elem[elemCondition])
+	st.conditions = d.conditions
 }
 
 // newActionPattern compiles an action. "*:*" names everything, as "*" does.
@@ -57,8 +59,12 @@ func newActionPattern(text string) actionPattern {
 	return actionPattern{pattern: p, hash: hashFold(p.text)}
 }
 
+// count is the number of values of a list or of members of an object, 1 for any other value and 0 for none.
 func (c *checker) count(n int32) int {
-	if n == 0 || c.nodes[n].kind != jsonArray {
+	if n == 0 {
+		return 0
+	}
+	if k := c.nodes[n].kind; k != jsonArray && k != jsonObject {
 		return 1
 	}
 	k := 0
@@ -90,29 +96,53 @@ func (c *checker) compilePrincipals(n int32) *principals {
 	return ps
 }
 
-func (c *checker) compileConditions(st *statement, n int32) {
+// compileConditions checks the values of a statement's conditions by compiling them.
+func (c *checker) compileConditions(d *draft) error {
+	n := d.elem[elemCondition]
 	if n == 0 {
-		return
+		return nil
 	}
+	pairs := 0
+	for op := c.nodes[n].child; op != 0; op = c.nodes[op].next {
+		pairs += c.count(op)
+	}
+	d.conditions = make([]condition, 0, pairs)
 	for op := c.nodes[n].child; op != 0; op = c.nodes[op].next {
 		parsed, _ := parseOperator(c.nodes[op].key)
+		var seen members
 		for key := c.nodes[op].child; key != 0; key = c.nodes[key].next {
-			cond := &condition{op: parsed, key: newKeyName(c.nodes[key].key)}
-			signature := make([]byte, 0, 64)
-			signature = append(signature, c.version[3]) // what ${…} means
-			signature = append(signature, c.nodes[op].key...)
-			signature = strconv.AppendInt(append(signature, ' '), int64(len(cond.key.name)), 10)
-			signature = append(append(signature, ':'), lowerString(cond.key.name)...)
-			_ = c.each(key, func(v int32) error {
-				text := c.nodes[v].text
-				_ = cond.add(text, c.variables()) // checkConditionValues added it before
-				signature = strconv.AppendInt(append(signature, ' '), int64(len(text)), 10)
-				signature = append(append(signature, ':'), text...)
-				return nil
-			})
-			cond.signature = string(signature)
-			cond.slot = uint8(hashFold(cond.signature))
-			st.conditions = append(st.conditions, cond)
+			if c.nodes[c.nodes[op].child].next != 0 && !seen.add(lowerString(c.nodes[key].key)) {
+				return c.legacy(key, "the key stands there twice with different case")
+			}
+			d.conditions = append(d.conditions, condition{op: parsed, key: newKeyName(c.nodes[key].key)})
+			if err := c.compileCondition(&d.conditions[len(d.conditions)-1], op, key); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// compileCondition compiles the values and spells the signature: every part has a length or an end, so that no two
+// different conditions have the same one.
+func (c *checker) compileCondition(cond *condition, op, key int32) error {
+	b := append(c.scratch[:0], c.version[3]) // what ${…} means
+	b = append(append(b, c.nodes[op].key...), ' ')
+	b = append(strconv.AppendInt(b, int64(len(cond.key.name)), 10), ':')
+	for i := range len(cond.key.name) {
+		b = append(b, lower(cond.key.name[i]))
+	}
+	err := c.each(key, func(v int32) error {
+		text := c.nodes[v].text
+		b = append(strconv.AppendInt(append(b, ' '), int64(len(text)), 10), ':')
+		b = append(b, text...)
+		if problem := cond.add(text, c.variables()); problem != "" {
+			return c.legacy(v, strconv.Quote(text)+" "+problem)
+		}
+		return nil
+	})
+	c.scratch = b
+	cond.signature = string(b)
+	cond.slot = uint8(hashFold(cond.signature))
+	return err
 }

@@ -14,7 +14,7 @@ type condition struct {
 	signature string // equal signatures mean equal conditions
 
 	patterns []pattern // typeString*, and typeBool with variables
-	arns     []*arnPattern
+	arns     []arnPattern
 	numbers  []number
 	dates    []instant
 	prefixes []netip.Prefix
@@ -28,10 +28,9 @@ func (c *condition) add(text string, variables bool) (problem string) {
 	case typeString, typeStringFold, typeStringLike:
 		return c.addPattern(text, how{wildcards: c.op.of == typeStringLike, variables: variables})
 	case typeARN:
-		p, problem := newARNPattern(text, how{wildcards: true, variables: variables}, false)
-		if problem == "" {
-			c.arns = append(c.arns, p)
-		}
+		var p arnPattern
+		problem := p.compile(text, how{wildcards: true, variables: variables}, false)
+		c.arns = append(c.arns, p)
 		return problem
 	case typeNumeric:
 		n, ok := parseNumber(text)
@@ -65,9 +64,7 @@ func (c *condition) add(text string, variables bool) (problem string) {
 
 func (c *condition) addPattern(text string, h how) (problem string) {
 	p, problem := newPattern(text, h)
-	if problem == "" {
-		c.patterns = append(c.patterns, p)
-	}
+	c.patterns = append(c.patterns, p)
 	return problem
 }
 
@@ -149,8 +146,8 @@ func (c *condition) test(ctx *Context, v string) bool {
 		return c.testFold(ctx, v)
 	case typeARN:
 		var a splitARN
-		for _, p := range c.arns {
-			if p.match(ctx, v, &a) {
+		for i := range c.arns {
+			if c.arns[i].match(ctx, v, &a) {
 				return true
 			}
 		}

@@ -174,8 +174,8 @@ func (e *evaluation) consider(st *statement) bool {
 	if !e.useful(st) || !st.matchesAction(e.request.Action, e.actionHash) || !st.matchesResource(e) {
 		return false
 	}
-	for _, c := range st.conditions {
-		if !c.holds(&e.request.Context) {
+	for i := range st.conditions {
+		if !st.conditions[i].holds(&e.request.Context) {
 			return false
 		}
 	}

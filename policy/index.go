@@ -125,7 +125,8 @@ func (m *member) eachPlace(f func(action, resource place, x entry)) {
 			f(a, place{below: true}, x)
 			continue
 		}
-		for _, r := range st.resources {
+		for i := range st.resources {
+			r := &st.resources[i]
 			p := r.place()
 			if x.resource = nil; p.check {
 				x.resource = r
@@ -154,7 +155,8 @@ func (x *index) update(e *edit, m *member, f func(*bucket, entry) *bucket) {
 // add puts a statement into the index, which the edit must own.
 func (x *index) add(e *edit, st *statement) {
 	m := &member{statement: st}
-	for _, c := range st.conditions {
+	for i := range st.conditions {
+		c := &st.conditions[i]
 		use, _ := x.conditions.get(c.signature)
 		if use.condition == nil {
 			use.condition = c
@@ -169,10 +171,13 @@ func (x *index) add(e *edit, st *statement) {
 
 // remove takes a statement out.
 func (x *index) remove(e *edit, st *statement) {
-	m := &member{statement: st, conditions: st.conditions}
+	m := &member{statement: st}
+	for i := range st.conditions {
+		m.conditions = append(m.conditions, &st.conditions[i])
+	}
 	m.findSelective()
 	x.update(e, m, func(b *bucket, _ entry) *bucket { return b.remove(e, m, 0) })
-	for _, c := range st.conditions {
+	for _, c := range m.conditions {
 		use, _ := x.conditions.get(c.signature)
 		if use.uses--; use.uses > 0 {
 			x.conditions = x.conditions.set(e, c.signature, use)

@@ -71,8 +71,9 @@ func elementOf(name string) (element, bool) {
 
 // draft is a statement before it is compiled: where its elements stand. 0 is an element that is not there.
 type draft struct {
-	at   int32
-	elem [numElements]int32
+	at         int32
+	elem       [numElements]int32
+	conditions []condition // compiled while they are checked
 }
 
 // checker holds one document to the rules, in the order in which AWS reports what breaks them.
@@ -86,7 +87,8 @@ type checker struct {
 	drafts    []draft
 	size      int
 
-	badResource error // what checkResources reports
+	badResource error  // what checkResources reports
+	scratch     []byte // of compileConditions
 }
 
 // words picks AWS's text by the service that would have answered.
@@ -204,6 +206,7 @@ func (c *checker) checkStatements() error {
 	if first.child == 0 {
 		return c.syntax(c.statement, "there is no statement")
 	}
+	c.drafts = make([]draft, 0, c.count(c.statement))
 	for i := first.child; i != 0; i = c.nodes[i].next {
 		if err := c.addDraft(i); err != nil {
 			return err

@@ -127,9 +127,9 @@ type statement struct {
 	anyResource  bool // a trust policy names none: it is about its role
 
 	actions    []actionPattern
-	resources  []*arnPattern
+	resources  []arnPattern
 	principals *principals // nil where the kind has none
-	conditions []*condition
+	conditions []condition
 }
 
 // actionPattern is an action in lower case. The hash is that of the whole name for a literal.
@@ -157,8 +157,8 @@ func (st *statement) matchesResource(e *evaluation) bool {
 	if st.anyResource {
 		return true
 	}
-	for _, p := range st.resources {
-		if p.match(&e.request.Context, e.request.Resource, &e.resource) {
+	for i := range st.resources {
+		if st.resources[i].match(&e.request.Context, e.request.Resource, &e.resource) {
 			return !st.notResource
 		}
 	}

@@ -45,8 +45,8 @@ func (c *condition) places() (places []place, exact bool) {
 			add(c.patterns[i].place())
 		}
 	case spaceARN:
-		for _, p := range c.arns {
-			add(p.place())
+		for i := range c.arns {
+			add(c.arns[i].place())
 		}
 	case spaceAddress:
 		for _, p := range c.prefixes {

@@ -25,7 +25,7 @@ func (c *checker) checkLegacy() error {
 		if text := c.nodes[d.elem[elemEffect]].text; text != "Allow" && text != "Deny" {
 			return c.legacy(d.elem[elemEffect], "spell it Allow or Deny")
 		}
-		if err := c.checkConditionValues(d.elem[elemCondition]); err != nil {
+		if err := c.compileConditions(d); err != nil {
 			return err
 		}
 	}
@@ -37,33 +37,6 @@ func (c *checker) legacy(n int32, detail string) error {
 }
 
 func (c *checker) variables() bool { return c.version == version2012 }
-
-func (c *checker) checkConditionValues(n int32) error {
-	if n == 0 {
-		return nil
-	}
-	for op := c.nodes[n].child; op != 0; op = c.nodes[op].next {
-		parsed, _ := parseOperator(c.nodes[op].key)
-		for key := c.nodes[op].child; key != 0; key = c.nodes[key].next {
-			for other := c.nodes[op].child; other != key; other = c.nodes[other].next {
-				if equalFoldASCII(c.nodes[other].key, c.nodes[key].key) {
-					return c.legacy(key, "the key stands there twice with different case")
-				}
-			}
-			scratch := condition{op: parsed}
-			err := c.each(key, func(v int32) error {
-				if problem := scratch.add(c.nodes[v].text, c.variables()); problem != "" {
-					return c.legacy(v, strconv.Quote(c.nodes[v].text)+" "+problem)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // scanResources goes through the resources as IAM does: all of Resource first, then all of NotResource. A resource that
 // the older parser rejects is reported at once, but only while no other kind of mistake was found; that one is kept for
@@ -103,28 +76,30 @@ func (c *checker) checkLegacyResource(n int32) error {
 	if text == "*" {
 		return nil
 	}
-	parts := strings.SplitN(text, ":", 6)
-	if len(parts) < 6 && strings.Contains(text, "::") || parts[2] == "" {
+	a := splitRequestARN(text)
+	if a.n < 6 && strings.Contains(text, "::") || a.parts[2] == "" {
 		return c.legacy(n, "want arn:partition:service:region:account:resource")
 	}
-	if _, problem := newARNPattern(text, how{wildcards: true, variables: c.variables()}, true); problem != "" {
-		return c.legacy(n, problem)
+	if c.variables() && strings.Contains(text, "${") {
+		var p arnPattern
+		if problem := p.compile(text, how{wildcards: true, variables: true}, true); problem != "" {
+			return c.legacy(n, problem)
+		}
 	}
 	return nil
 }
 
 func (c *checker) checkSids() error {
-	seen := map[string]bool{}
+	var seen members
 	for i := range c.drafts {
 		n := c.drafts[i].elem[elemSid]
 		if n == 0 || c.nodes[n].text == "" {
 			continue
 		}
 		sid := c.nodes[n].text
-		if seen[sid] {
+		if !seen.add(sid) {
 			return c.fail(n, c.words(msgUniqueSid, msgUniqueSid, msgS3Syntax), strconv.Quote(sid)+" stands there twice")
 		}
-		seen[sid] = true
 	}
 	return nil
 }
