@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	netfake "github.com/fardel-io/fardel/network/fake"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/fake"
 	"github.com/fardel-io/fardel/scheduler"
@@ -26,7 +27,7 @@ type world struct {
 	t       *testing.T
 	store   store.Store
 	machine *fake.Machine
-	fabric  *testFabric
+	net     netfake.Config
 	cfg     scheduler.Config
 	drive   fake.Config
 
@@ -35,7 +36,7 @@ type world struct {
 
 // newWorld returns a world with images, without a cluster yet. Its containers are programs of these tests.
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, store: store.NewMemory(), machine: &fake.Machine{}, fabric: newTestFabric()}
+	w := &world{t: t, store: store.NewMemory(), machine: &fake.Machine{}, net: netfake.Config{Host: &netfake.Host{}}}
 	w.drive = fake.Config{Machine: w.machine, Images: map[string]fake.Image{
 		"exit": {Main: func(_ context.Context, p *fake.Process) int {
 			fmt.Fprintln(p.Stdout, "hello", p.Getenv("NAME"))
@@ -63,8 +64,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) open() *scheduler.Cluster {
 	w.t.Helper()
 	cfg := w.cfg
-	cfg.Store, cfg.Fabric = w.store, w.fabric
-	cfg.Driver = fake.New(w.drive)
+	cfg.Store, cfg.Fabric, cfg.Driver = w.store, netfake.New(w.net), fake.New(w.drive)
 	c, err := scheduler.Open(w.t.Context(), cfg)
 	if err != nil {
 		w.t.Fatal(err)
@@ -87,8 +87,9 @@ func (w *world) end() {
 	if err != nil || len(inv.Containers) > 0 || len(inv.Sandboxes) > 0 {
 		w.t.Errorf("left behind: %+v, %v", inv, err)
 	}
-	if left := w.fabric.attached(); len(left) > 0 {
-		w.t.Errorf("interfaces left behind: %v", left)
+	left, err := netfake.New(netfake.Config{Host: w.net.Host}).Attachments(context.Background())
+	if err != nil || len(left) > 0 {
+		w.t.Errorf("interfaces left behind: %v, %v", left, err)
 	}
 	w.machine.Close()
 }
@@ -106,6 +107,17 @@ func define(containers ...string) *task.TaskDefinition {
 		})
 	}
 	return def
+}
+
+// failing makes a method of the fabric fail n times, always for -1.
+func failing(op netfake.Op, err error, n int) func(context.Context, netfake.Op, string) error {
+	return func(_ context.Context, asked netfake.Op, _ string) error {
+		if asked != op || n == 0 {
+			return nil
+		}
+		n--
+		return err
+	}
 }
 
 func mustRun(t *testing.T, c *scheduler.Cluster, def *task.TaskDefinition, o scheduler.RunOptions) *scheduler.Run {
@@ -327,12 +339,7 @@ func TestFailuresOfTheStart(t *testing.T) {
 					return nil
 				}
 				if tt.attach {
-					w.fabric.fail = func(method string) error {
-						if method == "Attach" {
-							return broken
-						}
-						return nil
-					}
+					w.net.Fail = failing(netfake.Attach, broken, -1)
 				}
 				c := w.open()
 				defer w.end()
@@ -481,19 +488,13 @@ func crashAt(t *testing.T, n int, after bool) bool {
 func TestReleaseIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		failures := 3
-		w.fabric.fail = func(method string) error {
-			if method == "Detach" && failures > 0 {
-				failures--
-				return errors.New("device or resource busy")
-			}
-			return nil
-		}
+		w.net.Fail = failing(netfake.Detach, errors.New("device or resource busy"), 3)
 		c := w.open()
 		defer w.end()
+		began := time.Now()
 		mustWait(t, mustRun(t, c, define("app exit 0"), scheduler.RunOptions{}))
-		if failures != 0 {
-			t.Errorf("%d failures left", failures)
+		if took := time.Since(began); took != 700*time.Millisecond {
+			t.Errorf("released after %v, want three tries with 100, 200 and 400 ms after them", took)
 		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
@@ -69,11 +69,17 @@ const (
 // awsCIDR is the address range of AWS's default VPCs.
 func awsCIDR() (netip.Prefix, error) { return netip.ParsePrefix("172.31.0.0/16") }
 
-var (
-	clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
-	accountID   = regexp.MustCompile(`^[0-9]{12}$`)
-	regionName  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+const (
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits  = "0123456789"
 )
+
+// consists reports whether s is min to max of the given characters. It stands for regular expressions, which would be
+// compiled at every start of a program that imports this package, and with it at every start of its shims.
+func consists(s string, min, max int, of string) bool {
+	return len(s) >= min && len(s) <= max && strings.Trim(s, of) == ""
+}
 
 // withDefaults checks c and fills in what it leaves out.
 func (c Config) withDefaults() (Config, error) {
@@ -104,9 +110,9 @@ func (c Config) withDefaults() (Config, error) {
 	check(c.Store != nil, "Store is required")
 	check(c.Driver != nil, "Driver is required")
 	check(c.Fabric != nil, "Fabric is required")
-	check(clusterName.MatchString(c.Name), "Name %q must be 1 to 255 letters, digits, - and _", c.Name)
-	check(accountID.MatchString(c.Account), "Account %q must be 12 digits", c.Account)
-	check(regionName.MatchString(c.Region), "Region %q must look like %q", c.Region, DefaultRegion)
+	check(consists(c.Name, 1, 255, letters+digits+"-_"), "Name %q must be 1 to 255 letters, digits, - and _", c.Name)
+	check(consists(c.Account, 12, 12, digits), "Account %q must be 12 digits", c.Account)
+	check(consists(c.Region, 1, 63, lower+digits+"-"), "Region %q must look like %q", c.Region, DefaultRegion)
 	check(c.Retention > 0, "Retention %v must not be negative", c.Retention)
 	check(len(c.Network.ENIs) == 0, "Network must have no ENIs: tasks bring their own")
 	if len(c.Network.VPCs) > 0 {

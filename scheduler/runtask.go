@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
@@ -55,10 +55,10 @@ const (
 	tokenLifetime     = 24 * time.Hour
 )
 
-var (
-	startedBy   = regexp.MustCompile(`^[A-Za-z0-9/_-]{0,128}$`)
-	clientToken = regexp.MustCompile(`^[!-~]{0,64}$`)
-)
+// printable reports whether s has at most max characters, all of them ASCII 33 to 126.
+func printable(s string, max int) bool {
+	return len(s) <= max && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+}
 
 // Run starts a task and returns a handle to it as soon as it is recorded; what becomes of it is the handle's to say. A
 // definition that is not registered is registered first, unless the newest revision of its family says the same.
@@ -123,8 +123,8 @@ func (o RunOptions) check() error {
 	versions := []string{"", "LATEST", "1.4.0", "1.3.0"}
 	check(slices.Contains(versions, o.PlatformVersion), "platform version %q must be LATEST, 1.4.0 or 1.3.0", o.PlatformVersion)
 	check(len(o.Group) <= maxGroup, "group has %d characters, at most %d are allowed", len(o.Group), maxGroup)
-	check(startedBy.MatchString(o.StartedBy), "startedBy %q must be at most 128 letters, digits, - _ and /", o.StartedBy)
-	check(clientToken.MatchString(o.ClientToken), "client token %q must be at most 64 printable ASCII characters", o.ClientToken)
+	check(consists(o.StartedBy, 0, 128, letters+digits+"/_-"), "startedBy %q must be at most 128 letters, digits, - _ and /", o.StartedBy)
+	check(printable(o.ClientToken, 64), "client token %q must be at most 64 printable ASCII characters", o.ClientToken)
 	if n := o.NetworkConfiguration; n != nil {
 		check(len(n.Subnets) > 0, "subnets can not be empty.")
 		check(len(n.Subnets) <= maxSubnets, "%d subnets, at most %d are allowed", len(n.Subnets), maxSubnets)

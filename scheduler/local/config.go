@@ -1,0 +1,92 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/containerd"
+	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/task"
+)
+
+// Config says where a cluster lives and what it may use. Only Dir is required.
+type Config struct {
+	// Dir holds everything that the cluster keeps: state, images, root file systems, logs. It is made with mode 0700 if it
+	// is missing, and one process at a time can have it open. // required
+	Dir string
+
+	// Containerd is the address of a containerd daemon to use, such as "/run/containerd/containerd.sock". "" runs
+	// containerd in this process, which needs no daemon and shares nothing with one.
+	Containerd string
+
+	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc.
+	Runtime string
+
+	// Registries say how registries are spoken to, by host: "registry.example:5000". Those not named are asked over TLS
+	// and without credentials.
+	Registries map[string]containerd.Registry
+
+	// Network is the cluster's VPCs, subnets, security groups and routes; see scheduler.Config. If it has none, the
+	// cluster gets a default VPC, with CIDR as its address range, and keeps it.
+	Network network.State
+
+	// CIDR is the default VPC's range, /16 to /24. The zero value is 172.31.0.0/16, or another range of the same size
+	// when this machine has routes there.
+	CIDR netip.Prefix
+
+	// DNS are the name servers that tasks ask. Nil is this machine's own, without those that only it can reach.
+	DNS []netip.Addr
+
+	// MaxTask is the size of the largest task allowed. 0 in either member is what this machine has.
+	MaxTask task.Size
+
+	// Capacity is what all tasks together may reserve. 0 in either member is no limit: tasks that want more than there
+	// is share it.
+	Capacity task.Size
+
+	Name       string               // of the cluster; "" is "default"
+	Region     string               // in ARNs and host names; "" is "us-east-1"
+	Account    string               // in ARNs; "" is "000000000000"
+	Authorizer scheduler.Authorizer // nil allows everything
+	Retention  time.Duration        // of stopped tasks and their logs; 0 is one hour
+	Logger     *slog.Logger         // nil discards
+
+	// RegistryCredentials and PullProgress are as in scheduler.Config.
+	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+	PullProgress        func(taskARN string, p runtime.PullProgress)
+}
+
+// withDefaults checks c and fills in what needs no look at the machine.
+func (c Config) withDefaults() (Config, error) {
+	if c.Dir == "" {
+		return c, errors.New("local: Config.Dir is required")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return c, fmt.Errorf("local: Config.Dir: %w", err)
+	}
+	c.Dir = dir
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(c.Network.VPCs) > 0 && c.CIDR.IsValid() {
+		return c, errors.New("local: Config.CIDR is the default VPC's, and Config.Network brings its own: set one of them")
+	}
+	return c, nil
+}
+
+// owner marks what the cluster makes in the kernel. It depends on the directory alone, so that what a dead process left
+// is found again.
+func (c Config) owner() string {
+	h := sha256.Sum256([]byte(c.Dir))
+	return hex.EncodeToString(h[:4])
+}

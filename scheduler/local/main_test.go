@@ -1,0 +1,122 @@
+//go:build linux
+
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fardel-io/fardel/runtime/runtimetest/guest"
+	"github.com/fardel-io/fardel/scheduler/local"
+)
+
+// The roles that this test binary has besides that of the tests.
+const (
+	guestVar    = "FARDEL_TEST_GUEST"    // in containers: the guest program
+	hostVar     = "FARDEL_TEST_HOST"     // a host program that is going to be killed; its value is the directory
+	launchVar   = "FARDEL_TEST_LAUNCH"   // one that starts tasks until it is killed; its value is the directory
+	notRootVar  = "FARDEL_TEST_NOT_ROOT" // one without root; its value is the directory
+	isolatedVar = "FARDEL_TEST_ISOLATED" // the tests, in namespaces of their own
+)
+
+// TestMain runs the tests as root in a child with a network and a mount namespace of its own: what the cluster takes for
+// the host is nobody's, and no route, sysctl or table of this machine changes.
+func TestMain(m *testing.M) {
+	if local.Reexec() {
+		return
+	}
+	switch {
+	case os.Getenv(guestVar) != "":
+		os.Exit(inContainer())
+	case os.Getenv(hostVar) != "":
+		os.Exit(outcome(hostProgram(context.Background(), os.Getenv(hostVar))))
+	case os.Getenv(launchVar) != "":
+		os.Exit(outcome(launchForever(context.Background(), os.Getenv(launchVar))))
+	case os.Getenv(notRootVar) != "":
+		_, err := local.Open(context.Background(), local.Config{Dir: os.Getenv(notRootVar)})
+		os.Exit(outcome(err))
+	case os.Geteuid() != 0:
+		os.Exit(m.Run())
+	case os.Getenv(isolatedVar) != "":
+		if err := isolate(); err != nil {
+			fmt.Fprintln(os.Stderr, "prepare namespaces for tests:", err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	os.Exit(runIsolated())
+}
+
+func outcome(err error) int {
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// inContainer is the guest program, with two more statements: "serve PORT" and "dial ADDRESS".
+func inContainer() int {
+	if len(os.Args) != 2 {
+		return guest.Main()
+	}
+	verb, rest, _ := strings.Cut(os.Args[1], " ")
+	switch verb {
+	case "serve":
+		l, err := net.Listen("tcp", ":"+rest)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("serving")
+		for {
+			if conn, err := l.Accept(); err == nil {
+				conn.Close()
+			}
+		}
+	case "dial":
+		conn, err := net.DialTimeout("tcp", rest, time.Second)
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("connected from", conn.LocalAddr())
+		conn.Close()
+		return 0
+	}
+	return guest.Main()
+}
+
+func runIsolated() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), isolatedVar+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return max(exit.ExitCode(), 1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "run tests in namespaces of their own:", err)
+		return 1
+	}
+	return 0
+}
+
+// isolate makes the mounts of the new namespace private, so that none reaches the machine's, and a sysfs of the new
+// network.
+func isolate() error {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	return exec.Command("ip", "link", "set", "lo", "up").Run()
+}
