@@ -76,7 +76,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return err
 	}
-	creation.snapshot = c.record.Snapshot
+	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
 	// The OCI runtime is not stopped half-way: nobody would know what it left.
 	pid, err := d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *Driver) writeRecord(c *container) error {
 }
 
 // prepare makes the root file system and the OCI configuration, which need nothing of each other.
-func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img *unpacked) (creation, error) {
+func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (creation, error) {
 	var mounts []mount.Mount
 	var prepared, configured error
 	c := creation{log: spec.Log, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
@@ -135,7 +135,7 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 	return c, errors.Join(configured, prepared)
 }
 
-func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img *unpacked) (oci.Options, error) {
+func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (oci.Options, error) {
 	name := spec.User
 	if name == "" {
 		name = img.User

@@ -31,12 +31,12 @@ type Driver struct {
 	life        life
 	pulls       pulls
 
-	accountsMu sync.Mutex // held while an image's accounts are read
+	accountsMu sync.Mutex          // held while an image's accounts are read
+	accounts   map[string]accounts // by chain ID
 
 	mu         sync.Mutex
 	closed     bool
-	undo       []func() error       // what Close does, last first
-	images     map[string]*unpacked // by reference and digest
+	undo       []func() error // what Close does, last first
 	sandboxes  map[string]*sandbox
 	containers map[string]*container
 }
@@ -45,7 +45,7 @@ type Driver struct {
 func newDriver(cfg Config) *Driver {
 	return &Driver{
 		cfg: cfg, namespace: "fardel-" + cfg.Owner, logger: cfg.Logger, quiet: quietLog(cfg.Logger), life: newLife(),
-		images: map[string]*unpacked{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
+		accounts: map[string]accounts{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
 	}
 }
 

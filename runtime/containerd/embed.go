@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/events/exchange"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -118,8 +120,8 @@ func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
 	d.client, err = client.New("", client.WithDefaultNamespace(d.namespace), client.WithServices(
 		client.WithContentStore(db.ContentStore()),
 		client.WithSnapshotters(db.Snapshotters()),
-		client.WithImageStore(metadata.NewImageStore(db)),
-		client.WithLeasesService(metadata.NewLeaseManager(db)),
+		client.WithImageStore(imageStore{metadata.NewImageStore(db), db}),
+		client.WithLeasesService(leaseManager{metadata.NewLeaseManager(db), db}),
 		client.WithNamespaceService(spaces),
 		client.WithDiffService(newDiffer(db.ContentStore())),
 		client.WithEventService(events),
@@ -151,6 +153,45 @@ type differ struct {
 
 func newDiffer(store content.Store) differ {
 	return differ{Applier: apply.NewFileSystemApplier(store), Comparer: walking.NewWalkingDiff(store)}
+}
+
+// imageStore and leaseManager collect at once when they are asked to, as a daemon's services do.
+type imageStore struct {
+	images.Store
+	db *metadata.DB
+}
+
+func (s imageStore) Delete(ctx context.Context, name string, opts ...images.DeleteOpt) error {
+	var o images.DeleteOptions
+	for _, opt := range opts {
+		if err := opt(ctx, &o); err != nil {
+			return err
+		}
+	}
+	if err := s.Store.Delete(ctx, name, opts...); err != nil || !o.Synchronous {
+		return err
+	}
+	_, err := s.db.GarbageCollect(ctx)
+	return err
+}
+
+type leaseManager struct {
+	leases.Manager
+	db *metadata.DB
+}
+
+func (m leaseManager) Delete(ctx context.Context, l leases.Lease, opts ...leases.DeleteOpt) error {
+	var o leases.DeleteOptions
+	for _, opt := range opts {
+		if err := opt(ctx, &o); err != nil {
+			return err
+		}
+	}
+	if err := m.Manager.Delete(ctx, l, opts...); err != nil || !o.Synchronous {
+		return err
+	}
+	_, err := m.db.GarbageCollect(ctx)
+	return err
 }
 
 // namespaceStore is containerd's store of namespaces with a transaction for each call.

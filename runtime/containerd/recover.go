@@ -113,6 +113,10 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 
 // sweep removes what no record names.
 func (d *Driver) sweep(ctx context.Context) error {
+	known := func(id string) bool { return d.containers[id] != nil }
+	if err := d.tasks.sweep(ctx, known); err != nil {
+		return err
+	}
 	if err := d.sweepProcesses(); err != nil {
 		return err
 	}
@@ -133,7 +137,10 @@ func (d *Driver) sweep(ctx context.Context) error {
 	if err := d.sweepDirs(); err != nil {
 		return err
 	}
-	return d.sweepSnapshots(ctx)
+	if err := d.sweepSnapshots(ctx); err != nil {
+		return err
+	}
+	return d.sweepTransfers(ctx)
 }
 
 // sweepProcesses ends shims and pauses that were started but not noted.
@@ -221,18 +228,6 @@ func (d *Driver) sweepDirs() error {
 				continue
 			}
 			if err := os.RemoveAll(filepath.Join(d.cfg.Dir, parent, name)); err != nil {
-				return err
-			}
-		}
-	}
-	root := filepath.Join(d.cfg.Dir, "runc", d.namespace)
-	names, err := subdirs(root)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if d.containers[name] == nil {
-			if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package containerd
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/containerd/log"
@@ -13,6 +14,7 @@ import (
 const (
 	shimName  = "fardel-shim"  // holds the containers of a sandbox, see serveShim
 	pauseName = "fardel-pause" // first process of a PID namespace that containers share, see servePause
+	logName   = "fardel-log"   // copies a terminal to a log, see serveLog; a path, as a daemon's shim starts it
 )
 
 // reexecs tells that the host program calls Reexec, without which it would start a second copy of itself for every
@@ -24,12 +26,15 @@ var reexecs atomic.Bool
 // the program. In that process Reexec does its work and returns true when it is done; main must return then. In the
 // program itself it returns false at once, having silenced containerd's package-level logger.
 func Reexec() bool {
-	switch os.Args[0] {
+	switch filepath.Base(os.Args[0]) {
 	case shimName:
 		serveShim(os.Args[1:])
 		return true
 	case pauseName:
 		servePause()
+		return true
+	case logName:
+		serveLog(os.Args[1:])
 		return true
 	}
 	reexecs.Store(true)

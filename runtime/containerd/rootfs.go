@@ -3,7 +3,6 @@ package containerd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +12,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
-	"github.com/opencontainers/image-spec/identity"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/oci"
@@ -35,62 +30,26 @@ const rootLabel = "containerd.io/gc.root"
 // unpacked is an image whose layers are unpacked.
 type unpacked struct {
 	runtime.Image
-	chainID       string // name of its topmost layer's snapshot
-	passwd, group []byte // /etc/passwd and /etc/group; read when first needed, see accounts
-	read          bool
+	chainID string // name of its topmost layer's snapshot
 }
 
-// image finds an image that was pulled or imported. What it returns is shared and not to be changed but by accounts.
-func (d *Driver) unpackedImage(ctx context.Context, ref string) (*unpacked, error) {
-	stored, err := d.client.ImageService().Get(ctx, ref)
-	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("image %s is not on this machine; pull it first: %w", ref, runtime.ErrImageNotFound)
+// unpackedImage finds an image that was pulled or imported.
+func (d *Driver) unpackedImage(ctx context.Context, ref string) (unpacked, error) {
+	name, err := runtime.ParseImageName(ref)
+	if err != nil {
+		return unpacked{}, err
+	}
+	k, err := d.find(ctx, name, platforms.Default(), "")
+	if k == nil && err == nil { // pulled for another platform
+		k, err = d.find(ctx, name, platforms.All, "all")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", ref, err)
+		return unpacked{}, fmt.Errorf("image %s: %w", ref, err)
 	}
-	key := ref + " " + stored.Target.Digest.String()
-	d.mu.Lock()
-	img := d.images[key]
-	d.mu.Unlock()
-	if img != nil {
-		return img, nil
+	if k == nil {
+		return unpacked{}, fmt.Errorf("image %s is not on this machine; pull it first: %w", ref, runtime.ErrImageNotFound)
 	}
-	if img, err = readImage(ctx, d.client.ContentStore(), stored); err != nil {
-		return nil, fmt.Errorf("image %s: %w", ref, err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.images[key] = img
-	return img, nil
-}
-
-func readImage(ctx context.Context, store content.Provider, stored images.Image) (*unpacked, error) {
-	manifest, err := images.Manifest(ctx, store, stored.Target, platforms.Default())
-	if errdefs.IsNotFound(err) { // of another platform, as asked for in Pull
-		manifest, err = images.Manifest(ctx, store, stored.Target, platforms.All)
-	}
-	if err != nil {
-		return nil, err
-	}
-	data, err := content.ReadBlob(ctx, store, manifest.Config)
-	if err != nil {
-		return nil, err
-	}
-	var config ocispec.Image
-	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, fmt.Errorf("configuration: %w: %w", err, runtime.ErrImageCorrupt)
-	}
-	volumes, ports := keys(config.Config.Volumes), keys(config.Config.ExposedPorts)
-	return &unpacked{
-		chainID: identity.ChainID(config.RootFS.DiffIDs).String(),
-		Image: runtime.Image{
-			Ref: stored.Name, Name: stored.Name, Digest: stored.Target.Digest.String(),
-			Platform: platforms.Format(config.Platform), Entrypoint: config.Config.Entrypoint, Command: config.Config.Cmd,
-			Env: config.Config.Env, WorkingDir: config.Config.WorkingDir, User: config.Config.User,
-			StopSignal: config.Config.StopSignal, Volumes: volumes, ExposedPorts: ports, Labels: config.Config.Labels,
-		},
-	}, nil
+	return unpacked{Image: k.named(name), chainID: k.chainID}, nil
 }
 
 func keys(m map[string]struct{}) []string {
@@ -103,7 +62,7 @@ func keys(m map[string]struct{}) []string {
 }
 
 // prepareRootfs makes a writable copy of an image's file system and returns how to mount it.
-func (d *Driver) prepareRootfs(ctx context.Context, key string, img *unpacked) ([]mount.Mount, error) {
+func (d *Driver) prepareRootfs(ctx context.Context, key string, img unpacked) ([]mount.Mount, error) {
 	sn := d.client.SnapshotService(d.snapshotter)
 	labels := snapshots.WithLabels(map[string]string{ownerLabel: d.cfg.Owner, rootLabel: time.Now().UTC().Format(time.RFC3339)})
 	mounts, err := sn.Prepare(ctx, key, img.chainID, labels)
@@ -130,45 +89,48 @@ func (d *Driver) removeSnapshot(ctx context.Context, snapshotter, key string) er
 	return nil
 }
 
-// user finds who a user of an image is. The image's files are read once per image, through a mount of its own.
-func (d *Driver) user(ctx context.Context, img *unpacked, name string) (oci.User, error) {
-	passwd, group, err := d.accounts(ctx, img)
-	if err != nil {
-		return oci.User{}, err
-	}
-	return oci.ResolveUser(name, bytes.NewReader(passwd), bytes.NewReader(group))
-}
+// accounts are the files of an image that say who its users are.
+type accounts struct{ passwd, group []byte }
 
-func (d *Driver) accounts(ctx context.Context, img *unpacked) (passwd, group []byte, err error) {
+// user finds who a user of an image is. The image's files are read once per image, through a mount of its own.
+func (d *Driver) user(ctx context.Context, img unpacked, name string) (oci.User, error) {
 	d.accountsMu.Lock()
 	defer d.accountsMu.Unlock()
-	if img.read {
-		return img.passwd, img.group, nil
+	a, known := d.accounts[img.chainID]
+	if !known {
+		var err error
+		if a, err = d.readAccounts(ctx, img); err != nil {
+			return oci.User{}, err
+		}
+		d.accounts[img.chainID] = a
 	}
+	return oci.ResolveUser(name, bytes.NewReader(a.passwd), bytes.NewReader(a.group))
+}
+
+func (d *Driver) readAccounts(ctx context.Context, img unpacked) (a accounts, err error) {
 	key := fmt.Sprintf("fardel-accounts-%d-%s", os.Getpid(), img.chainID)
 	sn := d.client.SnapshotService(d.snapshotter)
 	mounts, err := sn.View(ctx, key, img.chainID, snapshots.WithLabels(map[string]string{ownerLabel: d.cfg.Owner, rootLabel: "accounts"}))
 	if err != nil {
-		return nil, nil, fmt.Errorf("look into image %s: %w", img.Ref, err)
+		return a, fmt.Errorf("look into image %s: %w", img.Ref, err)
 	}
-	defer func() { err = errors.Join(err, d.removeSnapshot(context.WithoutCancel(ctx), d.snapshotter, key)) }()
+	undo, cancel := undoContext(ctx)
+	defer cancel()
+	defer func() { err = errors.Join(err, d.removeSnapshot(undo, d.snapshotter, key)) }()
 	dir, err := os.MkdirTemp(d.tempDir(), "image-")
 	if err != nil {
-		return nil, nil, err
+		return a, err
 	}
 	defer func() { err = errors.Join(err, os.Remove(dir)) }()
 	if err := mount.All(mounts, dir); err != nil {
-		return nil, nil, fmt.Errorf("mount image %s: %w", img.Ref, err)
+		return a, fmt.Errorf("mount image %s: %w", img.Ref, err)
 	}
 	defer func() { err = errors.Join(err, mount.UnmountAll(dir, 0)) }()
-	if img.passwd, err = readInside(dir, "etc/passwd"); err != nil {
-		return nil, nil, err
+	if a.passwd, err = readInside(dir, "etc/passwd"); err != nil {
+		return a, err
 	}
-	if img.group, err = readInside(dir, "etc/group"); err != nil {
-		return nil, nil, err
-	}
-	img.read = true
-	return img.passwd, img.group, nil
+	a.group, err = readInside(dir, "etc/group")
+	return a, err
 }
 
 // maxAccounts bounds the files of an image that are kept in memory.

@@ -377,6 +377,24 @@ func (s *shims) reclaim(ctx context.Context, t target) (ended, bool, error) {
 	return ended{code: exit.Status, at: exit.Timestamp}, true, nil
 }
 
+// sweep removes the OCI runtime's state of containers; their processes are ended with their cgroups.
+func (s *shims) sweep(_ context.Context, known func(container string) bool) error {
+	root := filepath.Join(s.runtimeRoot(), s.namespace)
+	names, err := subdirs(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if known(name) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // reclaimFromShim reports false without error if the shim is dead or does not know the task.
 func (s *shims) reclaimFromShim(ctx context.Context, t target) (ended, bool, error) {
 	sh, err := s.shim(t)

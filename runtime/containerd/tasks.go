@@ -33,6 +33,8 @@ type tasks interface {
 	reclaim(ctx context.Context, t target) (ended, bool, error)
 	// forget removes what is kept for a container without task.
 	forget(ctx context.Context, t target) error
+	// sweep removes what there is of containers that are not known.
+	sweep(ctx context.Context, known func(container string) bool) error
 
 	exec(ctx context.Context, t target, p *specs.Process, streams cio.Config) error
 	resize(ctx context.Context, t target, width, height uint16) error
@@ -52,8 +54,9 @@ type creation struct {
 	log      string // file that takes stdout and stderr; "" discards them
 	terminal bool
 	stdin    bool // stdin is held open
-	snapshot string
 	image    string
+
+	snapshot, snapshotter string
 }
 
 // taskState is where a process is in its life.

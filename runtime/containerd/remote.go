@@ -1,0 +1,234 @@
+package containerd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/typeurl/v2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// remote is the tasks of a driver that uses a daemon. The shims are the daemon's.
+type remote struct {
+	tasks      tasksapi.TasksClient
+	containers containers.Store
+	owner      string
+	dir        string // Config.Dir
+	runtime    string // path of the OCI runtime
+}
+
+var _ tasks = (*remote)(nil)
+
+// shimRuntime is the shim that comes with every daemon. There is one for each container: with containerd's annotation
+// that groups them, a shim whose last container is deleted can be handed out for the next one while it shuts down.
+const shimRuntime = "io.containerd.runc.v2"
+
+// Labels of our containers in the daemon, beside ownerLabel.
+const (
+	idLabel      = "io.fardel/container"
+	sandboxLabel = "io.fardel/sandbox"
+)
+
+func newRemote(c *client.Client, cfg Config, binary string) (*remote, error) {
+	r := &remote{tasks: c.TaskService(), containers: c.ContainerService(), owner: cfg.Owner, dir: cfg.Dir, runtime: binary}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	// The daemon's shim starts it to log what a terminal shows.
+	link := filepath.Join(cfg.Dir, logName)
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return r, os.Symlink(self, link)
+}
+
+// daemonID is the ID of a container in the daemon, which takes fewer characters than we do.
+func daemonID(id string) string {
+	if daemonPattern.MatchString(id) {
+		return id
+	}
+	return fmt.Sprintf("x-%x", sha256.Sum256([]byte(id)))
+}
+
+var daemonPattern = regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
+
+func (r *remote) mayReturn() bool { return true }
+
+func (r *remote) openSandbox(context.Context, string) error { return nil }
+
+func (r *remote) closeSandbox(context.Context, string) error { return nil }
+
+func (r *remote) create(ctx context.Context, t target, c creation) (int, error) {
+	spec, err := typeurl.MarshalAny(c.spec)
+	if err != nil {
+		return 0, err
+	}
+	opts, err := typeurl.MarshalAnyToProto(&options.Options{BinaryName: r.runtime, Root: filepath.Join(r.dir, "runc")})
+	if err != nil {
+		return 0, err
+	}
+	id := daemonID(t.container)
+	_, err = r.containers.Create(ctx, containers.Container{
+		ID: id, Image: c.image, SnapshotKey: c.snapshot, Snapshotter: c.snapshotter, Spec: spec,
+		Labels:  map[string]string{ownerLabel: r.owner, idLabel: t.container, sandboxLabel: t.sandbox},
+		Runtime: containers.RuntimeInfo{Name: shimRuntime, Options: opts},
+	})
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return 0, err
+	}
+	stdin := ""
+	if c.stdin {
+		stdin = filepath.Join(r.dir, "containers", t.container, "stdin")
+		if err := syscall.Mkfifo(stdin, 0o600); err != nil && !errors.Is(err, os.ErrExist) {
+			return 0, err
+		}
+	}
+	log, stderr := logURI(c), logURI(c)
+	if c.terminal {
+		log, stderr = r.terminalURI(c.log), ""
+	}
+	resp, err := r.tasks.Create(ctx, &tasksapi.CreateTaskRequest{
+		ContainerID: id, Rootfs: protoMounts(c.rootfs), Stdin: stdin, Stdout: log, Stderr: stderr, Terminal: c.terminal, Options: opts,
+	})
+	if err != nil {
+		return 0, daemonError(err)
+	}
+	return int(resp.Pid), nil
+}
+
+// terminalURI has the shim start this program, see serveLog, because it does not write what a terminal shows to files.
+func (r *remote) terminalURI(path string) string {
+	if path == "" {
+		path = os.DevNull
+	}
+	return (&url.URL{Scheme: "binary", Path: filepath.Join(r.dir, logName), RawQuery: url.Values{"path": {path}}.Encode()}).String()
+}
+
+// daemonError turns an error of gRPC into one of errdefs.
+func daemonError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errgrpc.ToNative(err)
+}
+
+func (r *remote) start(ctx context.Context, t target) error {
+	_, err := r.tasks.Start(ctx, &tasksapi.StartRequest{ContainerID: daemonID(t.container), ExecID: t.exec})
+	return daemonError(err)
+}
+
+func (r *remote) wait(ctx context.Context, t target) (ended, error) {
+	resp, err := r.tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: daemonID(t.container), ExecID: t.exec})
+	if err != nil {
+		return ended{}, daemonError(err)
+	}
+	return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, nil
+}
+
+func (r *remote) state(ctx context.Context, t target) (taskState, error) {
+	resp, err := r.tasks.Get(ctx, &tasksapi.GetRequest{ContainerID: daemonID(t.container), ExecID: t.exec})
+	if err != nil {
+		return taskState{}, daemonError(err)
+	}
+	return taskState{status: resp.Process.Status, pid: int(resp.Process.Pid)}, nil
+}
+
+func (r *remote) kill(ctx context.Context, t target, signal int, all bool) error {
+	_, err := r.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: daemonID(t.container), ExecID: t.exec, Signal: uint32(signal), All: all})
+	return daemonError(err)
+}
+
+func (r *remote) delete(ctx context.Context, t target) error {
+	id := daemonID(t.container)
+	if t.exec != "" {
+		_, err := r.tasks.DeleteProcess(ctx, &tasksapi.DeleteProcessRequest{ContainerID: id, ExecID: t.exec})
+		return daemonError(err)
+	}
+	_, err := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+	return daemonError(err)
+}
+
+func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
+	err := r.kill(ctx, t, int(syscall.SIGKILL), true)
+	if err == nil {
+		_, err = r.wait(ctx, t)
+	}
+	resp, derr := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: daemonID(t.container)})
+	switch derr = daemonError(derr); {
+	case derr == nil:
+		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, true, nil
+	case errdefs.IsNotFound(derr):
+		return ended{}, false, nil
+	}
+	return ended{}, false, errors.Join(derr, err)
+}
+
+func (r *remote) forget(ctx context.Context, t target) error {
+	if err := r.containers.Delete(ctx, daemonID(t.container)); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+// sweep also removes what a driver with another directory has left in our namespace.
+func (r *remote) sweep(ctx context.Context, known func(container string) bool) error {
+	list, err := r.containers.List(ctx, fmt.Sprintf("labels.%q==%s", ownerLabel, r.owner))
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if known(c.Labels[idLabel]) {
+			continue
+		}
+		t := target{sandbox: c.Labels[sandboxLabel], container: c.Labels[idLabel]}
+		if _, _, err := r.reclaim(ctx, t); err != nil {
+			return err
+		}
+		if err := r.forget(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *remote) exec(ctx context.Context, t target, p *specs.Process, streams cio.Config) error {
+	spec, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = r.tasks.Exec(ctx, &tasksapi.ExecProcessRequest{
+		ContainerID: daemonID(t.container), ExecID: t.exec, Terminal: streams.Terminal,
+		Stdin: streams.Stdin, Stdout: streams.Stdout, Stderr: streams.Stderr,
+		Spec: &anypb.Any{TypeUrl: processType, Value: spec},
+	})
+	return daemonError(err)
+}
+
+func (r *remote) resize(ctx context.Context, t target, width, height uint16) error {
+	_, err := r.tasks.ResizePty(ctx, &tasksapi.ResizePtyRequest{
+		ContainerID: daemonID(t.container), ExecID: t.exec, Width: uint32(width), Height: uint32(height),
+	})
+	return daemonError(err)
+}
+
+func (r *remote) closeStdin(ctx context.Context, t target) error {
+	_, err := r.tasks.CloseIO(ctx, &tasksapi.CloseIORequest{ContainerID: daemonID(t.container), ExecID: t.exec, Stdin: true})
+	return daemonError(err)
+}
