@@ -7,6 +7,7 @@ import (
 	"github.com/fardel-io/fardel/network"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // Registers of the nftables machine: register 1 holds 16 bytes, and the next ones follow it in words of 4 bytes, counted
@@ -43,6 +44,7 @@ func expressions(s statement) []expr.Any {
 		return []expr.Any{header(offsetDst, 4), inSet(s.Set)}
 	case sourceCheck:
 		return []expr.Any{
+			meta(expr.MetaKeyIIFTYPE), equal(binaryutil.NativeEndian.PutUint16(unix.ARPHRD_ETHER)), // others have no such header
 			meta(expr.MetaKeyIIFNAME),
 			&expr.Payload{DestRegister: regWord4, Base: expr.PayloadBaseNetworkHeader, Offset: offsetSrc, Len: 4},
 			&expr.Payload{DestRegister: regWord5, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6},

@@ -59,3 +59,5 @@ func testENI(s network.State, n int) network.ENI {
 	return network.ENI{ID: network.NewID("eni", seed), Subnet: s.Subnets[0].ID, PrivateIPv4: netip.AddrFrom4(base),
 		MAC: network.NewMAC(seed), SecurityGroups: []string{s.SecurityGroups[0].ID}}
 }
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

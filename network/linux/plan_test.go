@@ -1,0 +1,214 @@
+package linux
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/fardel-io/fardel/network"
+	"github.com/google/go-cmp/cmp"
+)
+
+func planVPC(t testing.TB) network.State {
+	t.Helper()
+	s, err := network.DefaultVPC("plan", netip.MustParsePrefix("10.1.0.0/16"), "eu-central-1", []string{"eu-central-1a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func planENI(s network.State) network.ENI {
+	return network.ENI{ID: network.NewID("eni", "plan"), Subnet: s.Subnets[0].ID, PrivateIPv4: netip.MustParseAddr("10.1.0.4"),
+		MAC: network.NewMAC("plan"), SecurityGroups: []string{s.SecurityGroups[0].ID}}
+}
+
+// complete returns what there is when a state has been applied.
+func complete(s network.State, owner string) observed {
+	o := observed{Namespaces: map[string]bool{}, Records: map[string]record{}, Routers: map[string]observedRouter{},
+		HostLinks: map[string]hostLink{}, HostTable: true}
+	for _, v := range s.VPCs {
+		o.Namespaces[v.ID] = true
+		r := observedRouter{Links: map[string]bool{}, Uplink: netip.MustParseAddr("169.254.1.1"), Addrs: map[netip.Addr]bool{},
+			Routes: map[route]bool{}, Neighbors: map[neighbor]bool{}}
+		for _, a := range routerAddrs(s, v) {
+			r.Addrs[a] = true
+		}
+		for _, to := range routerRoutes(s, v, true) {
+			r.Routes[to] = true
+		}
+		l := hostLink{VPC: v.ID, Addr: netip.MustParseAddr("169.254.1.0"), Routes: map[netip.Prefix]bool{}}
+		for _, c := range v.CIDRs {
+			l.Routes[c] = true
+		}
+		o.HostLinks[hostLinkName(owner, v.ID)] = l
+		for _, e := range s.ENIs {
+			n, _ := s.Subnet(e.Subnet)
+			if n.VPC != v.ID {
+				continue
+			}
+			o.Namespaces[e.ID] = true
+			r.Links[linkName(e.ID)], r.Routes[eniRoute(e)], r.Neighbors[eniNeighbor(e)] = true, true, true
+			o.Records[e.ID] = record{VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, "", nil)}
+		}
+		o.Routers[v.ID] = r
+	}
+	return o
+}
+
+// actions renders a plan, one step a line, with IDs as short names.
+func actions(steps []step, s network.State) string {
+	var lines []string
+	for _, st := range steps {
+		lines = append(lines, st.String())
+	}
+	text := strings.Join(lines, "\n")
+	text = strings.ReplaceAll(text, s.VPCs[0].ID, "VPC")
+	text = strings.ReplaceAll(text, planENI(s).ID, "ENI")
+	text = strings.ReplaceAll(text, linkName(planENI(s).ID), "LINK")
+	return strings.ReplaceAll(text, hostLinkName("me", s.VPCs[0].ID), "UPLINK")
+}
+
+func TestPlan(t *testing.T) {
+	s := planVPC(t)
+	with := planVPC(t)
+	with.ENIs = []network.ENI{planENI(s)}
+	public := planVPC(t)
+	public.ENIs = []network.ENI{planENI(s)}
+	public.ENIs[0].AssignPublicIP = true
+	tests := []struct {
+		name string
+		have func() observed
+		want network.State
+		plan string
+	}{
+		{"nothing from nothing", func() observed { return observed{} }, network.State{}, ""},
+		{"a VPC from nothing", func() observed { return observed{} }, s, `discard uplink in VPC
+make router in VPC
+set host table
+make uplink in VPC
+add host route 10.1.0.0/16 in VPC
+add address 169.254.169.253 in VPC
+add address 169.254.170.2 in VPC
+add address 10.1.0.1 in VPC
+add route 169.254.0.0/16 in VPC
+add route 10.1.0.0/16 in VPC
+add route uplink 0.0.0.0/0 in VPC
+set ruleset in VPC`},
+		{"what is there", func() observed { return complete(with, "me") }, with, "set host table\nset ruleset in VPC"},
+		{"one more ENI", func() observed { return complete(s, "me") }, with, "set host table\nmake ENI ENI in VPC\nset ruleset in VPC"},
+		{"one less", func() observed { return complete(with, "me") }, s, "set host table\nset ruleset in VPC\nremove ENI ENI in VPC"},
+		{"a public ENI with an outside", func() observed { o := complete(with, "me"); o.Outside = true; return o }, public,
+			"set host table\nstart forwarding\nwrite record ENI in VPC\nset ruleset in VPC"},
+		{"a public ENI without", func() observed { return complete(with, "me") }, public,
+			"set host table\nwrite record ENI in VPC\nset ruleset in VPC"},
+		{"nothing from all", func() observed { return complete(with, "me") }, network.State{},
+			"remove ENI ENI in VPC\nremove uplink UPLINK in VPC\nremove router in VPC\ndrop host table"},
+		{"half an ENI: no record", func() observed { o := complete(with, "me"); delete(o.Records, planENI(s).ID); return o }, with,
+			"discard ENI ENI\nset host table\nmake ENI ENI in VPC\nset ruleset in VPC"},
+		{"half an ENI: going", func() observed {
+			o := complete(with, "me")
+			delete(o.Records, planENI(s).ID)
+			o.Partial = map[string]bool{planENI(s).ID: true}
+			return o
+		}, s, "set host table\nset ruleset in VPC\nremove ENI ENI"},
+		{"half an ENI: no link", func() observed {
+			o := complete(with, "me")
+			delete(o.Routers[s.VPCs[0].ID].Links, linkName(planENI(s).ID))
+			return o
+		}, with, "discard ENI ENI in VPC\nset host table\nmake ENI ENI in VPC\nset ruleset in VPC"},
+		{"an ENI without route and neighbor", func() observed {
+			o := complete(with, "me")
+			delete(o.Routers[s.VPCs[0].ID].Routes, eniRoute(planENI(s)))
+			clear(o.Routers[s.VPCs[0].ID].Neighbors)
+			return o
+		}, with, "set host table\nadd route LINK 10.1.0.4/32 in VPC\nadd neighbor LINK 10.1.0.4 in VPC\nset ruleset in VPC"},
+		{"after a reboot", func() observed {
+			o := complete(with, "me")
+			for id := range o.Namespaces {
+				o.Namespaces[id] = false
+			}
+			clear(o.Routers)
+			clear(o.HostLinks)
+			o.HostTable = false
+			return o
+		}, s, `discard uplink in VPC
+make router in VPC
+set host table
+make uplink in VPC
+add host route 10.1.0.0/16 in VPC
+add address 169.254.169.253 in VPC
+add address 169.254.170.2 in VPC
+add address 10.1.0.1 in VPC
+add route 169.254.0.0/16 in VPC
+add route 10.1.0.0/16 in VPC
+add route uplink 0.0.0.0/0 in VPC
+set ruleset in VPC
+remove ENI ENI in VPC`},
+		{"a link that is nobody's", func() observed {
+			o := complete(s, "me")
+			o.Routers[s.VPCs[0].ID].Links["e0123"] = true
+			return o
+		}, s, "set host table\nset ruleset in VPC\nremove link e0123 in VPC"},
+		{"the host's end is missing", func() observed { o := complete(s, "me"); clear(o.HostLinks); return o }, s,
+			"discard uplink in VPC\nset host table\nmake uplink in VPC\nadd host route 10.1.0.0/16 in VPC\nset ruleset in VPC"},
+		{"a route too many", func() observed {
+			o := complete(s, "me")
+			o.Routers[s.VPCs[0].ID].Routes[route{netip.MustParsePrefix("198.51.100.7/32"), uplinkName}] = true
+			return o
+		}, s, "set host table\nset ruleset in VPC\ndrop route uplink 198.51.100.7/32 in VPC"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			steps, conflicts := plan(tt.have(), wanted{Owner: "me", State: tt.want})
+			if len(conflicts) > 0 {
+				t.Errorf("conflicts: %v", conflicts)
+			}
+			if diff := cmp.Diff(tt.plan, actions(steps, s)); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPlanConflicts(t *testing.T) {
+	s := planVPC(t)
+	o := observed{HostRoutes: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}}
+	steps, conflicts := plan(o, wanted{Owner: "me", State: s})
+	if len(conflicts) != 1 || !errors.Is(conflicts[0], network.ErrConflict) || !strings.Contains(conflicts[0].Error(), "10.1.2.0/24") {
+		t.Errorf("conflicts %v, want one that names the route", conflicts)
+	}
+	for _, st := range steps {
+		if st.Do == makeUplink || st.Do == addHostRoute || st.Do == setHostTable || st.Route.Link == uplinkName {
+			t.Errorf("step %s for an uplink that cannot be", st)
+		}
+	}
+	// One that was there first stays.
+	o = complete(s, "me")
+	o.HostRoutes = []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}
+	if _, conflicts := plan(o, wanted{Owner: "me", State: s}); len(conflicts) > 0 {
+		t.Errorf("conflicts of an uplink that stands: %v", conflicts)
+	}
+	// Two VPCs with the same addresses: the second has no uplink.
+	other, err := network.DefaultVPC("other", netip.MustParsePrefix("10.1.0.0/16"), "eu-central-1", []string{"eu-central-1a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.VPCs = append(s.VPCs, other.VPCs...)
+	if _, conflicts = plan(observed{}, wanted{Owner: "me", State: s}); len(conflicts) != 1 || !errors.Is(conflicts[0], network.ErrConflict) {
+		t.Errorf("conflicts %v, want one", conflicts)
+	}
+}
+
+func TestPlanIsolated(t *testing.T) {
+	s := planVPC(t)
+	steps, conflicts := plan(complete(s, "me"), wanted{Owner: "me", State: s, Isolated: true})
+	want := `add route 0.0.0.0/0 in VPC
+set ruleset in VPC
+remove uplink UPLINK in VPC
+drop host table`
+	if diff := cmp.Diff(want, actions(steps, s)); diff != "" || len(conflicts) > 0 {
+		t.Errorf("plan (-want +got):\n%s\n%v", diff, conflicts)
+	}
+}
