@@ -23,11 +23,14 @@ type pool struct {
 	free   int
 }
 
-// NewAllocator returns an allocator for the subnets of s in which the addresses of its ENIs are taken. ENIs that
-// [Validate] refuses are left out.
+// NewAllocator returns an allocator for the subnets of s in which the addresses of its ENIs are taken. Subnets
+// and ENIs that [Validate] refuses are left out.
 func NewAllocator(s State) *Allocator {
 	a := &Allocator{subnets: make(map[string]*pool, len(s.Subnets)), zones: map[string]int{}}
 	for _, n := range s.Subnets {
+		if !n.CIDR.Addr().Is4() || n.CIDR.Bits() < minPrefix || n.CIDR.Bits() > maxPrefix {
+			continue
+		}
 		a.subnets[n.ID] = &pool{subnet: n, used: newBitmap(1 << (32 - n.CIDR.Bits())), next: reservedFirst, free: n.Size()}
 	}
 	for _, e := range s.ENIs {
