@@ -188,14 +188,11 @@ func (e *principalEntry) accountGrant(p *Principal) grant {
 // exempt reports whether a Deny with these as NotPrincipal spares p. AWS looks at the account first, so naming the user
 // or role without its account spares nobody; and it never spares a principal with a permissions boundary.
 func (ps *principals) exempt(p *Principal, bounded bool) bool {
-	if ps.everyone {
-		return !bounded
-	}
 	if !p.ours() {
 		return ps.match(p) != grantNone
 	}
-	if bounded {
-		return false
+	if bounded || ps.everyone {
+		return !bounded
 	}
 	for i := range ps.entries {
 		if k := ps.entries[i].kind; (k == whoAccount || k == whoCanonical) && ps.entries[i].match(p) != grantNone {

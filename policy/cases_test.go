@@ -1,0 +1,117 @@
+package policy_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fardel-io/fardel/policy"
+	"github.com/fardel-io/fardel/policy/policytest"
+)
+
+// TestCases runs every case under testdata. The counts keep a file from shrinking unseen.
+func TestCases(t *testing.T) {
+	for name, want := range map[string]int{"generated.jsonl": 3389, "awsdocs.jsonl": 144, "validation.jsonl": 136} {
+		t.Run(name, func(t *testing.T) {
+			file, err := os.Open(filepath.Join("testdata", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			got := 0
+			err = policytest.Run(file, func(r policytest.Result) {
+				got++
+				if !r.Passed() {
+					t.Error(r)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("%d cases, want %d", got, want)
+			}
+		})
+	}
+}
+
+// decisionCases calls f with every decision case under testdata.
+func decisionCases(tb testing.TB, f func(*policytest.Case)) {
+	tb.Helper()
+	for _, name := range []string{"generated.jsonl", "awsdocs.jsonl"} {
+		file, err := os.Open(filepath.Join("testdata", name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer file.Close()
+		lines := bufio.NewScanner(file)
+		lines.Buffer(nil, 1<<24)
+		for lines.Scan() {
+			var c policytest.Case
+			if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+				tb.Fatal(err)
+			}
+			f(&c)
+		}
+		if err := lines.Err(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// TestOracle keeps the oracle honest: it must decide the cases as AWS does.
+func TestOracle(t *testing.T) {
+	decisionCases(t, func(c *policytest.Case) {
+		if got := oracleDecide(c); got != c.Expected {
+			t.Errorf("%s: oracle says %s, want %s", c.ID, got, c.Expected)
+		}
+	})
+}
+
+// TestReasons: every decision names a statement that has the effect and lies in a policy of the layer.
+func TestReasons(t *testing.T) {
+	layerOf := map[policy.Kind][]policy.Layer{
+		policy.Identity: {policy.LayerIdentity}, policy.Boundary: {policy.LayerBoundary},
+		policy.Session: {policy.LayerSession}, policy.Trust: {policy.LayerTrust},
+		policy.Resource:        {policy.LayerResource, policy.LayerTrust},
+		policy.ServiceControl:  {policy.LayerServiceControl},
+		policy.ResourceControl: {policy.LayerResourceControl},
+	}
+	decisionCases(t, func(c *policytest.Case) {
+		r, err := c.Request.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers, err := c.Layers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := policy.Evaluate(layers, r)
+		message := d.Message(r)
+		switch {
+		case d.Outcome == policy.ImplicitlyDenied:
+			if d.Policy != nil || d.Layer == policy.LayerNone || !strings.Contains(message, " because no ") {
+				t.Errorf("%s: %v: %s", c.ID, d, message)
+			}
+		case d.Policy == nil:
+			if r.Principal.Type != policy.Root {
+				t.Errorf("%s: %v names no policy", c.ID, d)
+			}
+		default:
+			st := d.Policy.Statement(d.Statement)
+			fits := false
+			for _, l := range layerOf[d.Policy.Kind()] {
+				fits = fits || l == d.Layer
+			}
+			if st.Deny != (d.Outcome == policy.ExplicitlyDenied) || !fits {
+				t.Errorf("%s: %v names %s", c.ID, d, st.Source)
+			}
+			if st.Deny != strings.Contains(message, " with an explicit deny in ") || d.Allowed() != (message == "") {
+				t.Errorf("%s: %v: message %q", c.ID, d, message)
+			}
+		}
+	})
+}
