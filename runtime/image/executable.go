@@ -2,6 +2,7 @@ package image
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -68,10 +69,10 @@ var architectures = map[elf.Machine]string{
 
 func programFiles(file, target string) (files []File, arch string, err error) {
 	f, err := elf.Open(file)
+	if _, isFormat := errors.AsType[*elf.FormatError](err); isFormat || errors.Is(err, io.EOF) {
+		return nil, "", fmt.Errorf("%s is not a Linux program: %w: %w", file, err, ErrInvalid)
+	}
 	if err != nil {
-		if _, ok := err.(*elf.FormatError); ok {
-			return nil, "", fmt.Errorf("%s is not a Linux program: %w: %w", file, err, ErrInvalid)
-		}
 		return nil, "", err
 	}
 	defer f.Close()

@@ -25,13 +25,13 @@ const (
 // Ref and Name of an image are the full name with its tag, and "" if the archive names none; Size is that of its
 // layers. Errors match [ErrCorrupt], or are those of r.
 func Inspect(r io.Reader) ([]runtime.Image, error) {
-	plain, err := decompress(r)
-	if err != nil {
-		return nil, err
+	s := &source{from: r}
+	documents, err := s.documents()
+	if s.err != nil {
+		return nil, s.err
 	}
-	documents, err := readDocuments(plain)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if _, ok := documents["index.json"]; ok {
 		return documents.images("index.json")
@@ -42,30 +42,31 @@ func Inspect(r io.Reader) ([]runtime.Image, error) {
 	return nil, fmt.Errorf("%w: it has neither index.json nor manifest.json", ErrCorrupt)
 }
 
-// decompress looks at the first bytes.
-func decompress(r io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReader(r)
-	magic, err := buffered.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+// source remembers the errors of the reader itself, which say nothing about the archive.
+type source struct {
+	from io.Reader
+	err  error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		s.err = err
 	}
-	if len(magic) < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
-		return buffered, nil
+	return n, err
+}
+
+// documents reads an archive, of which the first bytes tell whether it is compressed.
+func (s *source) documents() (documents, error) {
+	buffered := bufio.NewReader(s)
+	if magic, err := buffered.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return readDocuments(buffered)
 	}
 	zr, err := gzip.NewReader(buffered)
 	if err != nil {
-		return nil, corrupt(err)
+		return nil, err
 	}
-	return zr, nil
-}
-
-func corrupt(err error) error {
-	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, tar.ErrHeader, gzip.ErrHeader, gzip.ErrChecksum} {
-		if errors.Is(err, broken) {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-	}
-	return err
+	return readDocuments(zr)
 }
 
 // documents are the small files of an archive, by name.
@@ -79,7 +80,7 @@ func readDocuments(r io.Reader) (documents, error) {
 			return found, nil
 		}
 		if err != nil {
-			return nil, corrupt(err)
+			return nil, err
 		}
 		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
 		if header.Typeflag != tar.TypeReg || header.Size > maxDocument || len(found) >= maxDocuments {
@@ -87,7 +88,7 @@ func readDocuments(r io.Reader) (documents, error) {
 		}
 		content, err := io.ReadAll(archive)
 		if err != nil {
-			return nil, corrupt(err)
+			return nil, err
 		}
 		if json.Valid(content) {
 			found[name] = content
