@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -294,6 +295,7 @@ func TestBadInput(t *testing.T) {
 			if stopped.StopCode != task.StopCodeTaskFailedToStart {
 				t.Errorf("stop code %s", stopped.StopCode)
 			}
+			t.Log(stopped.StoppedReason)
 			for _, want := range tt.want {
 				if !strings.Contains(stopped.StoppedReason, want) {
 					t.Errorf("reason lacks %q: %s", want, stopped.StoppedReason)
@@ -338,6 +340,38 @@ func TestNoRunc(t *testing.T) {
 	}
 }
 
+func TestCgroupsNotWritable(t *testing.T) {
+	needRoot(t)
+	dir := filepath.Join(t.TempDir(), "c")
+	before := leaktest.Take(t, dir, local.Owner(dir))
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), cgroupVar+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err == nil || !strings.Contains(string(out), "cgroup") || !strings.Contains(string(out), "read-only") {
+		t.Errorf("Open with read-only cgroups: %v, %s", err, out)
+	}
+	before.Check()
+}
+
+func TestOpenCancelled(t *testing.T) {
+	needRoot(t)
+	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
+		dir := filepath.Join(t.TempDir(), "c")
+		before := leaktest.Take(t, dir, local.Owner(dir))
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		defer cancel()
+		c, err := local.Open(ctx, local.Config{Dir: dir})
+		if err == nil { // it was faster
+			err = c.Close()
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Open cancelled after %v: %v", after, err)
+		}
+		before.Check()
+	}
+}
+
 func TestTasksReachEachOtherAsGroupsAllow(t *testing.T) {
 	c := open(t)
 	s, err := c.Network(t.Context())
@@ -356,6 +390,11 @@ func TestTasksReachEachOtherAsGroupsAllow(t *testing.T) {
 		})
 		addr := running(t, server).Attachments[0].Detail("privateIPv4Address")
 		awaitOutput(t, server, "app", "serving")
+		if conn, err := net.DialTimeout("tcp", addr+":8080", 5*time.Second); err != nil { // group or not
+			t.Errorf("the host does not reach a task of group %s: %v", group.Name, err)
+		} else {
+			conn.Close()
+		}
 		client := start(t, c, define([]string{"app", "dial " + addr + ":8080"}), scheduler.RunOptions{})
 		wait(t, client)
 		want := "connected"

@@ -24,6 +24,7 @@ const (
 	hostVar     = "FARDEL_TEST_HOST"     // a host program that is going to be killed; its value is the directory
 	launchVar   = "FARDEL_TEST_LAUNCH"   // one that starts tasks until it is killed; its value is the directory
 	notRootVar  = "FARDEL_TEST_NOT_ROOT" // one without root; its value is the directory
+	cgroupVar   = "FARDEL_TEST_CGROUP"   // one whose cgroups are read-only; its value is the directory
 	isolatedVar = "FARDEL_TEST_ISOLATED" // the tests, in namespaces of their own
 )
 
@@ -43,6 +44,8 @@ func TestMain(m *testing.M) {
 	case os.Getenv(notRootVar) != "":
 		_, err := local.Open(context.Background(), local.Config{Dir: os.Getenv(notRootVar)})
 		os.Exit(outcome(err))
+	case os.Getenv(cgroupVar) != "":
+		os.Exit(outcome(openWithoutCgroups(os.Getenv(cgroupVar))))
 	case os.Geteuid() != 0:
 		os.Exit(m.Run())
 	case os.Getenv(isolatedVar) != "":
@@ -53,6 +56,23 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Exit(runIsolated())
+}
+
+// openWithoutCgroups makes the cgroups of this process's mount namespace read-only and opens a cluster.
+func openWithoutCgroups(dir string) error {
+	table, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); strings.HasPrefix(f[2], "cgroup") {
+			if err := syscall.Mount("", f[1], "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
+				return fmt.Errorf("remount %s: %w", f[1], err)
+			}
+		}
+	}
+	_, err = local.Open(context.Background(), local.Config{Dir: dir})
+	return err
 }
 
 func outcome(err error) int {
