@@ -150,25 +150,43 @@ func TestStateJSON(t *testing.T) {
 	}
 }
 
-// FuzzEvaluate checks that Evaluate and Validate return whatever they are given.
+// FuzzEvaluate checks that Evaluate is total and never lets a forged packet through.
 func FuzzEvaluate(f *testing.F) {
-	data, err := json.Marshal(shop(f))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data, []byte(`{"ENI":"eni-000000bb","Destination":"172.31.0.12","Protocol":"tcp","DestinationPort":5432}`))
-	f.Add([]byte(`{"subnets":[{"cidrBlock":"10.0.0.0/33"}]}`), []byte(`{}`))
-	f.Fuzz(func(t *testing.T, state, flow []byte) {
-		var s network.State
-		var fl network.Flow
-		if json.Unmarshal(state, &s) != nil || json.Unmarshal(flow, &fl) != nil {
-			return
+	s := shop(f)
+	f.Add(uint8(1), []byte{}, []byte{172, 31, 0, 12}, "tcp", uint16(5432), uint8(0), uint8(0))
+	f.Add(uint8(9), []byte{198, 51, 100, 7}, []byte{172, 31, 0, 11}, "icmp", uint16(0), uint8(8), uint8(1))
+	f.Fuzz(func(t *testing.T, sender uint8, source, to []byte, protocol string, port uint16, kind, flags uint8) {
+		fl := network.Flow{Protocol: network.Protocol(protocol), DestinationPort: port, ICMPType: kind,
+			FromHost: flags&1 != 0, ToHost: flags&2 != 0, Established: flags&4 != 0}
+		fl.Source, _ = netip.AddrFromSlice(source)
+		fl.Destination, _ = netip.AddrFromSlice(to)
+		var own netip.Addr
+		if int(sender) < len(s.ENIs) {
+			fl.ENI, own = s.ENIs[sender].ID, s.ENIs[sender].PrivateIPv4
 		}
 		v := network.Evaluate(s, fl)
 		if v.Allowed != v.Decision().Allowed {
 			t.Errorf("verdict %+v", v)
 		}
-		_ = network.Validate(s) // any answer will do
+		if v.Allowed && fl.ENI != "" && fl.Source.IsValid() && fl.Source != own && fl.Destination != own {
+			t.Errorf("forged packet %+v is %s", fl, v)
+		}
+	})
+}
+
+// FuzzValidate checks that Validate and NewAllocator return whatever they are given.
+func FuzzValidate(f *testing.F) {
+	f.Add([]byte(`{"vpcs":[{"vpcId":"vpc-00000001","cidrBlocks":["10.0.0.0/16"]}],"subnets":[{"cidrBlock":"10.0.0.0/3"}]}`))
+	f.Add([]byte(`{"securityGroups":[{"ipPermissions":[{"ipProtocol":"tcp","ipRanges":["::/0",""],"groups":["x"]}]}]}`))
+	f.Add([]byte(`{"networkInterfaces":[{"privateIpAddress":"::1","macAddress":"02:00:00:00:00:01","groups":["x","x"]}],"routeTables":[{"routes":[{}]}]}`))
+	f.Fuzz(func(t *testing.T, state []byte) {
+		var s network.State
+		if json.Unmarshal(state, &s) != nil {
+			return
+		}
 		network.NewAllocator(s)
+		if err := network.Validate(s); err == nil && len(s.VPCs) != len(s.RouteTables) {
+			t.Errorf("valid with %d VPCs and %d main route tables", len(s.VPCs), len(s.RouteTables))
+		}
 	})
 }
