@@ -183,10 +183,10 @@ func randomImage(t testing.TB, platform string, layers int) *image.Image {
 	return img
 }
 
-func TestPullOnce(t *testing.T) {
+func (s imageTests) pullOnce(t *testing.T) {
 	r := newRegistry(t, false)
 	digest := r.push(t, "team/app:1", randomImage(t, "linux/amd64", 3))
-	d := imageDriver(t)
+	d := s.open(t)
 	ref := r.host + "/team/app:1"
 	var last runtime.PullProgress
 	spec := runtime.ImageSpec{Ref: ref, Platform: "linux/amd64", Progress: func(p runtime.PullProgress) { last = p }}
@@ -231,12 +231,12 @@ func TestPullOnce(t *testing.T) {
 	}
 }
 
-func TestPullSurvivesRestartOffline(t *testing.T) {
+func (s imageTests) pullSurvivesRestartOffline(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 1))
 	dir := t.TempDir()
 	inDir := func(c *Config) { c.Dir = dir }
-	first := imageDriver(t, inDir)
+	first := s.open(t, inDir)
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	want, err := first.Pull(t.Context(), spec)
 	if err != nil {
@@ -249,7 +249,7 @@ func TestPullSurvivesRestartOffline(t *testing.T) {
 		t.Errorf("Pull after Close: got %v, want ErrClosed", err)
 	}
 	r.Close()
-	got, err := imageDriver(t, inDir).Pull(t.Context(), spec)
+	got, err := s.open(t, inDir).Pull(t.Context(), spec)
 	if err != nil || got.Ref != want.Ref {
 		t.Errorf("the next driver, without a registry: %+v, %v", got, err)
 	}
@@ -272,10 +272,10 @@ func gate(r *testRegistry) (arrived <-chan struct{}, open func()) {
 	return first, sync.OnceFunc(func() { close(opened) })
 }
 
-func TestPullShared(t *testing.T) {
+func (s imageTests) pullShared(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 2))
-	d := imageDriver(t)
+	d := s.open(t)
 	arrived, open := gate(r)
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	impatient, cancel := context.WithCancel(t.Context())
@@ -328,10 +328,10 @@ func waitFor(t testing.TB, ask func() bool) {
 	}
 }
 
-func TestPullCancelledLeavesNothing(t *testing.T) {
+func (s imageTests) pullCancelledLeavesNothing(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 3))
-	d := imageDriver(t)
+	d := s.open(t)
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	arrived, open := gate(r)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -349,12 +349,12 @@ func TestPullCancelledLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestPullCutOffByCrash(t *testing.T) {
+func (s imageTests) pullCutOffByCrash(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 3))
 	r.push(t, "other:1", randomImage(t, "linux/amd64", 1))
 	dir := t.TempDir()
-	d := imageDriver(t, func(c *Config) { c.Dir = dir })
+	d := s.open(t, func(c *Config) { c.Dir = dir })
 	// What a killed process leaves: a lease, and a blob that nothing refers to or that is only begun.
 	ctx, _, err := d.lease(d.context(t.Context()))
 	if err != nil {
@@ -373,7 +373,7 @@ func TestPullCutOffByCrash(t *testing.T) {
 	if err := errors.Join(w.Close(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	next := imageDriver(t, func(c *Config) { c.Dir = dir })
+	next := s.open(t, func(c *Config) { c.Dir = dir })
 	img, err := next.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/other:1", Platform: "linux/amd64"})
 	if err != nil {
 		t.Fatal(err)
@@ -381,12 +381,12 @@ func TestPullCutOffByCrash(t *testing.T) {
 	nothingLeft(t, next, img.Name, img.Ref)
 }
 
-func TestPullPlatforms(t *testing.T) {
+func (s imageTests) pullPlatforms(t *testing.T) {
 	r := newRegistry(t, false)
 	digest := r.pushIndex(t, "multi:1", []string{"linux/arm64", "linux/amd64", "unknown/unknown"},
 		randomImage(t, "linux/arm64", 1), randomImage(t, "linux/amd64", 1), randomImage(t, "linux/unknown", 1))
 	r.push(t, "arm:1", randomImage(t, "linux/arm64", 1))
-	d := imageDriver(t)
+	d := s.open(t)
 	pull := func(ref, platform string) (runtime.Image, error) {
 		return d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/" + ref, Platform: platform})
 	}
@@ -423,7 +423,7 @@ func TestPullPlatforms(t *testing.T) {
 	}
 }
 
-func TestPullErrors(t *testing.T) {
+func (s imageTests) pullErrors(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 2))
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -434,7 +434,7 @@ func TestPullErrors(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d := imageDriver(t)
+	d := s.open(t)
 	for _, tt := range []struct {
 		name, ref string
 		guard     func(w http.ResponseWriter, r *http.Request) bool
@@ -522,7 +522,7 @@ func answer(w http.ResponseWriter, r *http.Request, text string) bool {
 	return false
 }
 
-func TestPullUnpackErrors(t *testing.T) {
+func (s imageTests) pullUnpackErrors(t *testing.T) {
 	r := newRegistry(t, false)
 	blobs := r.pushBlobs(t, "lying", randomImage(t, "linux/amd64", 1))
 	var config, manifest []byte
@@ -539,7 +539,7 @@ func TestPullUnpackErrors(t *testing.T) {
 	r.send(t, http.MethodPost, "lying/blobs/uploads/?digest="+digest.FromBytes(other).String(), "application/octet-stream", other)
 	manifest = bytes.ReplaceAll(manifest, []byte(digest.FromBytes(config)), []byte(digest.FromBytes(other)))
 	r.put(t, "lying/manifests/1", ocispec.MediaTypeImageManifest, manifest)
-	d := imageDriver(t)
+	d := s.open(t)
 	_, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/lying:1", Platform: "linux/amd64"})
 	if !errors.Is(err, runtime.ErrImageCorrupt) {
 		t.Errorf("a layer that is not what the configuration says: got %v, want ErrImageCorrupt", err)
@@ -583,7 +583,7 @@ func withAuth(r *testRegistry, scheme string) {
 	})
 }
 
-func TestPullAuthorization(t *testing.T) {
+func (s imageTests) pullAuthorization(t *testing.T) {
 	good, bad := &runtime.Credentials{Username: "alice", Password: "secret"}, &runtime.Credentials{Username: "alice", Password: "wrong"}
 	for _, scheme := range []string{"Basic", "Bearer"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -591,7 +591,7 @@ func TestPullAuthorization(t *testing.T) {
 			r.push(t, "private/app:1", randomImage(t, "linux/amd64", 1))
 			r.push(t, "public/app:1", randomImage(t, "linux/amd64", 1))
 			withAuth(r, scheme)
-			d := imageDriver(t)
+			d := s.open(t)
 			private := runtime.ImageSpec{Ref: r.host + "/private/app:1", Platform: "linux/amd64"}
 			for _, auth := range []*runtime.Credentials{nil, bad} {
 				private.Auth = auth
@@ -610,8 +610,8 @@ func TestPullAuthorization(t *testing.T) {
 					t.Errorf("anonymous token: %v", err)
 				}
 			}
-			configured := imageDriver(t, func(c *Config) {
-				c.Owner, c.Registries = "image-test-2", map[string]Registry{r.host: {PlainHTTP: true, Auth: good}}
+			configured := s.open(t, func(c *Config) {
+				c.Registries = map[string]Registry{r.host: {PlainHTTP: true, Auth: good}}
 			})
 			private.Auth = nil
 			if _, err := configured.Pull(t.Context(), private); err != nil {
@@ -621,7 +621,7 @@ func TestPullAuthorization(t *testing.T) {
 	}
 }
 
-func TestPullTLS(t *testing.T) {
+func (s imageTests) pullTLS(t *testing.T) {
 	r := newRegistry(t, true)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 1))
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
@@ -637,7 +637,7 @@ func TestPullTLS(t *testing.T) {
 		{"plain HTTP", Registry{PlainHTTP: true}, "400"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := imageDriver(t, func(c *Config) { c.Registries = map[string]Registry{r.host: tt.cfg} })
+			d := s.open(t, func(c *Config) { c.Registries = map[string]Registry{r.host: tt.cfg} })
 			_, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"})
 			if tt.want == "" && err != nil || tt.want != "" && !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
@@ -646,13 +646,13 @@ func TestPullTLS(t *testing.T) {
 	}
 }
 
-func TestPullMirror(t *testing.T) {
+func (s imageTests) pullMirror(t *testing.T) {
 	mirror, origin := newRegistry(t, false), newRegistry(t, false)
 	img := randomImage(t, "linux/amd64", 1)
 	mirror.push(t, "app:1", img)
 	origin.push(t, "app:1", img)
 	origin.push(t, "only-here:1", randomImage(t, "linux/amd64", 1))
-	d := imageDriver(t, func(c *Config) {
+	d := s.open(t, func(c *Config) {
 		c.Registries = map[string]Registry{origin.host: {PlainHTTP: true, Mirrors: []string{mirror.host}}, mirror.host: {PlainHTTP: true}}
 	})
 	auth := &runtime.Credentials{Username: "alice", Password: "secret"}

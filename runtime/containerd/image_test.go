@@ -9,6 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -25,15 +29,64 @@ import (
 	"github.com/fardel-io/fardel/runtime/image"
 )
 
-// imageDriver is a driver in a directory of its own that never runs a container.
-func imageDriver(t testing.TB, change ...func(*Config)) *Driver {
-	t.Helper()
+// imageTests are run with containerd in this process and with a daemon.
+type imageTests struct {
+	// open opens a driver in a directory of its own, unless told otherwise, that ends with the test.
+	open func(t testing.TB, change ...func(*Config)) *Driver
+}
+
+func (s imageTests) run(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"ImportImage", s.importImage},
+		{"ImportMovesTag", s.importMovesTag},
+		{"ImportGzipAndNames", s.importGzipAndNames},
+		{"ImportBroken", s.importBroken},
+		{"PullOnce", s.pullOnce},
+		{"PullSurvivesRestartOffline", s.pullSurvivesRestartOffline},
+		{"PullShared", s.pullShared},
+		{"PullCancelledLeavesNothing", s.pullCancelledLeavesNothing},
+		{"PullCutOffByCrash", s.pullCutOffByCrash},
+		{"PullPlatforms", s.pullPlatforms},
+		{"PullErrors", s.pullErrors},
+		{"PullUnpackErrors", s.pullUnpackErrors},
+		{"PullAuthorization", s.pullAuthorization},
+		{"PullTLS", s.pullTLS},
+		{"PullMirror", s.pullMirror},
+	} {
+		t.Run(tt.name, tt.test)
+	}
+}
+
+func TestImagesEmbedded(t *testing.T) {
 	lane.Root(t)
-	cfg := Config{Owner: "image-test", Dir: t.TempDir()}
+	imageTests{embedForImages}.run(t)
+}
+
+func TestImagesOfDaemon(t *testing.T) {
+	lane.Root(t)
+	address := imageDaemon(t)
+	imageTests{func(t testing.TB, change ...func(*Config)) *Driver {
+		return openForImages(t, func(cfg Config) (*Driver, error) { return Connect(t.Context(), address, cfg) }, change)
+	}}.run(t)
+}
+
+func embedForImages(t testing.TB, change ...func(*Config)) *Driver {
+	t.Helper()
+	return openForImages(t, func(cfg Config) (*Driver, error) { return Embed(t.Context(), cfg) }, change)
+}
+
+// openForImages gives each directory an owner, so that tests that share a daemon do not share images.
+func openForImages(t testing.TB, open func(Config) (*Driver, error), change []func(*Config)) *Driver {
+	t.Helper()
+	cfg := Config{Dir: t.TempDir()}
 	for _, f := range change {
 		f(&cfg)
 	}
-	d, err := Embed(t.Context(), cfg)
+	cfg.Owner = fmt.Sprintf("images-%x", sha256.Sum256([]byte(cfg.Dir)))[:20]
+	d, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +96,45 @@ func imageDriver(t testing.TB, change ...func(*Config)) *Driver {
 		}
 	})
 	return d
+}
+
+// imageDaemon starts a containerd of the machine for images only and returns its address.
+func imageDaemon(t *testing.T) string {
+	t.Helper()
+	binary := lane.Command(t, "containerd")
+	dir, err := os.MkdirTemp("", "fardel-images-") // short, as a socket's path must be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	config := filepath.Join(dir, "config.toml")
+	text := "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := filepath.Join(dir, "s")
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, binary, "--config", config, "--root", filepath.Join(dir, "root"), "--state", filepath.Join(dir, "state"), "--address", address)
+	if err := cmd.Start(); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait() // killed
+	})
+	waitFor(t, func() bool {
+		conn, err := net.Dial("unix", address)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	return address
 }
 
 // payload is a layer with one file of n bytes that do not compress, the same for the same seed.
@@ -154,8 +246,8 @@ func looseContent(t testing.TB, ctx context.Context, d *Driver, wantRecords []st
 	return loose
 }
 
-func TestImportImage(t *testing.T) {
-	d := imageDriver(t)
+func (s imageTests) importImage(t *testing.T) {
+	d := s.open(t)
 	img := newImage(t, image.Config{
 		Ref: "app:1", Entrypoint: []string{"/bin/app"}, Command: []string{"serve"}, Env: []string{"A=1"}, WorkingDir: "/srv",
 		User: "nobody", StopSignal: "SIGINT", Volumes: []string{"/b", "/a"}, ExposedPorts: []string{"80/tcp"}, Labels: map[string]string{"k": "v"},
@@ -187,8 +279,8 @@ func TestImportImage(t *testing.T) {
 	nothingLeft(t, d)
 }
 
-func TestImportMovesTag(t *testing.T) {
-	d := imageDriver(t)
+func (s imageTests) importMovesTag(t *testing.T) {
+	d := s.open(t)
 	first := importOne(t, d, image.Config{Ref: "app:1", Command: []string{"first"}}, payload(1, 1000))
 	second := importOne(t, d, image.Config{Ref: "app:1", Command: []string{"second"}}, payload(1, 1000))
 	if first.Digest == second.Digest {
@@ -212,8 +304,8 @@ func TestImportMovesTag(t *testing.T) {
 	nothingLeft(t, d)
 }
 
-func TestImportGzipAndNames(t *testing.T) {
-	d := imageDriver(t)
+func (s imageTests) importGzipAndNames(t *testing.T) {
+	d := s.open(t)
 	var zipped bytes.Buffer
 	zw := gzip.NewWriter(&zipped)
 	if _, err := newImage(t, image.Config{Gzip: true}, payload(2, 5000)).WriteTo(zw); err != nil {
@@ -237,8 +329,8 @@ func TestImportGzipAndNames(t *testing.T) {
 	}
 }
 
-func TestImportBroken(t *testing.T) {
-	d := imageDriver(t)
+func (s imageTests) importBroken(t *testing.T) {
+	d := s.open(t)
 	good := archiveOf(t, newImage(t, image.Config{Ref: "app:1"}, payload(3, 200_000)))
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)-100_000] ^= 1 // in the layer
@@ -322,7 +414,7 @@ type cancelling func()
 func (f cancelling) Read([]byte) (int, error) { f(); return 0, io.EOF }
 
 func BenchmarkImportAndCachedPull(b *testing.B) {
-	d := imageDriver(b)
+	d := embedForImages(b)
 	data := archiveOf(b, newImage(b, image.Config{Ref: "app:1"}, payload(3, 2<<20)))
 	b.Run("import", func(b *testing.B) {
 		for b.Loop() {
