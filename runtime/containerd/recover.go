@@ -31,6 +31,9 @@ func (d *Driver) recover(ctx context.Context) error {
 	if err := d.recoverContainers(ctx); err != nil {
 		return err
 	}
+	if err := d.sweepTransfers(ctx); err != nil {
+		return err
+	}
 	return d.sweep(ctx)
 }
 
