@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,6 +289,49 @@ func TestDependsOnSuccess(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestHealthChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var healthy atomic.Bool
+		img := w.drive.Images["serve"]
+		img.Programs = map[string]fake.Program{"probe": func(context.Context, *fake.Process) int {
+			if healthy.Load() {
+				return 0
+			}
+			return 1
+		}}
+		w.drive.Images["serve"] = img
+		c := w.open()
+		defer w.end()
+		def := define("app serve", "proxy serve")
+		for i := range def.ContainerDefinitions {
+			def.ContainerDefinitions[i].HealthCheck = &task.HealthCheck{Command: []string{"CMD", "probe"}, Interval: 10, Retries: 2}
+		}
+		def.ContainerDefinitions[1].DependsOn = []task.ContainerDependency{{ContainerName: "app", Condition: task.ConditionHealthy}}
+		run := mustRun(t, c, def, scheduler.RunOptions{})
+		expect := func(after time.Duration, status task.Status, health, app task.HealthStatus) {
+			t.Helper()
+			<-time.After(after)
+			synctest.Wait()
+			got, err := run.Describe(t.Context())
+			if err != nil || got.LastStatus != status || got.HealthStatus != health || got.Container("app").HealthStatus != app {
+				t.Errorf("task is %v and %s, app %s, %v; want %v and %s, app %s", got.LastStatus, got.HealthStatus,
+					got.Container("app").HealthStatus, err, status, health, app)
+			}
+		}
+		expect(11*time.Second, task.Activating, task.HealthUnknown, task.HealthUnknown) // one failure
+		healthy.Store(true)
+		expect(10*time.Second, task.Running, task.HealthUnknown, task.HealthHealthy) // proxy is not known yet
+		expect(11*time.Second, task.Running, task.HealthHealthy, task.HealthHealthy)
+		healthy.Store(false)
+		expect(21*time.Second, task.Running, task.HealthUnhealthy, task.HealthUnhealthy) // and goes on running (ECS)
+		if err := run.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		mustWait(t, run)
+	})
 }
 
 func TestNonEssentialEndChangesNothing(t *testing.T) {

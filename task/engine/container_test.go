@@ -70,7 +70,9 @@ func TestContainerSpec(t *testing.T) {
 
 func TestSharesOfATaskWithoutCPU(t *testing.T) {
 	def := &task.TaskDefinition{ContainerDefinitions: []task.ContainerDefinition{{Name: "a", CPU: 100}, {Name: "b"}, {Name: "c", CPU: 1}}}
-	w := newWorker(&Engine{log: slog.New(slog.DiscardHandler)}, Assignment{Definition: def, Task: &task.Task{TaskARN: "task/0"}})
+	w := newWorker(&Engine{log: slog.New(slog.DiscardHandler)}, Assignment{Definition: def, Task: &task.Task{
+		TaskARN: "task/0", Containers: []task.Container{{Name: "a"}, {Name: "b"}, {Name: "c"}},
+	}})
 	if got := w.sandboxSpec(network.Attachment{}); got.CPUShares != 104 {
 		t.Errorf("%d shares, want 100 + 2 + 2", got.CPUShares)
 	}
@@ -99,12 +101,12 @@ func TestUnsupported(t *testing.T) {
 	if got := Unsupported(def); len(got) > 0 {
 		t.Errorf("a plain definition: %v", got)
 	}
-	def.ContainerDefinitions[0].HealthCheck = &task.HealthCheck{}
+	def.ContainerDefinitions[0].Secrets = []task.Secret{{Name: "S"}}
 	def.ContainerDefinitions[0].LogConfiguration.LogDriver = task.LogDriverSplunk
 	def.EnableFaultInjection = true
 	want := []task.Problem{
 		{Path: "enableFaultInjection", Reason: "not supported"},
-		{Path: "containerDefinitions[0].healthCheck", Reason: "not supported"},
+		{Path: "containerDefinitions[0].secrets", Reason: "not supported"},
 		{Path: "containerDefinitions[0].logConfiguration.logDriver", Reason: "not supported: splunk"},
 	}
 	if diff := cmp.Diff(want, Unsupported(def)); diff != "" {

@@ -76,6 +76,9 @@ func together(ctx context.Context, fns ...func(context.Context) error) error {
 // watch reports the end of a container to its worker, once. It outlives the step that started the container.
 func (w *worker) watch(ctx context.Context, c *container) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	if c.def.HealthCheck != nil {
+		w.probe(ctx, c)
+	}
 	w.watchers.Add(2)
 	go func() {
 		defer w.watchers.Done()
@@ -93,5 +96,25 @@ func (w *worker) watch(ctx context.Context, c *container) {
 		}
 		w.exits <- exited{c: c, exit: exit, err: err}
 		close(c.ended)
+	}()
+}
+
+// probe checks a container's health until it has ended or the worker lets go of it.
+func (w *worker) probe(ctx context.Context, c *container) {
+	w.watchers.Add(1)
+	go func() {
+		defer w.watchers.Done()
+		for {
+			sleep(ctx, c.def.HealthCheck.Timing().Interval) // ctx ends with the container
+			if ctx.Err() != nil {
+				return
+			}
+			outcome := w.check(ctx, c)
+			select {
+			case w.checks <- outcome:
+			case <-ctx.Done():
+				return
+			}
+		}
 	}()
 }

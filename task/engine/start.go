@@ -230,5 +230,7 @@ func (w *worker) awaitDependency(ctx context.Context, deadline time.Time) {
 	case <-late:
 	case ev := <-w.exits:
 		w.exited(ev)
+	case ev := <-w.checks:
+		w.checked(ev)
 	}
 }

@@ -39,7 +39,6 @@ func (u *unsupported) when(asked bool, path, detail string) {
 }
 
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
-	u.when(c.HealthCheck != nil, at+"healthCheck", "")
 	u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled, at+"restartPolicy", "")
 	u.when(len(c.MountPoints) > 0, at+"mountPoints", "")
 	u.when(len(c.VolumesFrom) > 0, at+"volumesFrom", "")

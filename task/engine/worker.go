@@ -31,7 +31,8 @@ type worker struct {
 	rec        *task.Task
 	containers []*container // in the order of the definition
 
-	exits    chan exited // one place per container: a watcher never waits
+	exits    chan exited  // one place per container: a watcher never waits
+	checks   chan checked // of health; who checks waits until it is taken
 	watchers sync.WaitGroup
 	wake     chan struct{} // one element when stop is set
 	unwatch  chan struct{} // closed when the watchers are to end
@@ -47,6 +48,7 @@ type container struct {
 	id        string        // the driver's, and the record's runtimeId
 	image     runtime.Image // zero until pulled
 	startedAt time.Time     // by this process, or when it was adopted
+	health    health        // as far as it is checked
 	ended     chan struct{} // closed when its end has been reported
 }
 
@@ -66,14 +68,15 @@ type exited struct {
 func newWorker(e *Engine, a Assignment) *worker {
 	w := &worker{
 		e: e, id: a.Task.ID(), def: a.Definition, eni: a.ENI, rec: a.Task.Clone(),
-		log:   e.log.With("taskArn", a.Task.TaskARN),
-		exits: make(chan exited, len(a.Definition.ContainerDefinitions)),
-		wake:  make(chan struct{}, 1), unwatch: make(chan struct{}),
+		log:    e.log.With("taskArn", a.Task.TaskARN),
+		exits:  make(chan exited, len(a.Definition.ContainerDefinitions)),
+		checks: make(chan checked),
+		wake:   make(chan struct{}, 1), unwatch: make(chan struct{}),
 	}
 	for i := range a.Definition.ContainerDefinitions {
 		def := &a.Definition.ContainerDefinitions[i]
 		w.containers = append(w.containers, &container{
-			def: def, id: RuntimeID(w.id, i), ended: make(chan struct{}),
+			def: def, id: RuntimeID(w.id, i), health: health{status: w.rec.Containers[i].HealthStatus}, ended: make(chan struct{}),
 		})
 	}
 	return w
@@ -218,6 +221,10 @@ func (w *worker) await(ctx context.Context) {
 	case ev := <-w.exits:
 		w.exited(ev)
 		_ = w.save(ctx) // fails only when ctx has ended, and then the next process sees the exit again
+	case ev := <-w.checks:
+		if w.checked(ev) {
+			_ = w.save(ctx)
+		}
 	}
 }
 

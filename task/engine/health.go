@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// health is what the checks of one container add up to.
+type health struct {
+	status   task.HealthStatus
+	failures int       // in a row, those that count
+	since    time.Time // of status
+}
+
+// after is the health when a check has ended. The rules are Docker's, which ECS documents: failures in the start period
+// do not count, a success makes the container healthy and ends that period, and as many failures in a row as there are
+// retries make it unhealthy.
+func (h health) after(t task.HealthTiming, startedAt, now time.Time, passed bool) health {
+	switch {
+	case passed:
+		return h.become(task.HealthHealthy, 0, now)
+	case h.status != task.HealthHealthy && h.status != task.HealthUnhealthy && now.Sub(startedAt) < t.StartPeriod:
+		return h
+	case h.failures+1 >= t.Retries:
+		return h.become(task.HealthUnhealthy, h.failures+1, now)
+	}
+	h.failures++
+	return h
+}
+
+func (h health) become(s task.HealthStatus, failures int, now time.Time) health {
+	if h.status != s {
+		h.status, h.since = s, now
+	}
+	h.failures = failures
+	return h
+}
+
+// checked is the outcome of one health check.
+type checked struct {
+	c      *container
+	passed bool
+	at     time.Time
+}
+
+// check runs a container's health check once. A check that takes too long, cannot be run or exits with anything but 0
+// has failed.
+func (w *worker) check(ctx context.Context, c *container) checked {
+	ctx, cancel := context.WithTimeout(ctx, c.def.HealthCheck.Timing().Timeout)
+	defer cancel()
+	code, err := w.e.Exec(ctx, w.id, c.def.Name, runtime.ExecSpec{Args: checkCommand(c.def.HealthCheck.Command)})
+	return checked{c: c, passed: err == nil && code == 0, at: time.Now()}
+}
+
+// checkCommand is what a healthCheck's command runs: its second element in a shell, or the rest of it as it is.
+func checkCommand(command []string) []string {
+	if command[0] == "CMD-SHELL" {
+		return []string{"/bin/sh", "-c", strings.Join(command[1:], " ")}
+	}
+	return command[1:]
+}
+
+// checked notes the outcome of a health check in the record, and reports whether that changes anything.
+func (w *worker) checked(ev checked) bool {
+	c := ev.c
+	before := c.health.status
+	c.health = c.health.after(c.def.HealthCheck.Timing(), c.startedAt, ev.at, ev.passed)
+	if c.health.status == before {
+		return false
+	}
+	w.rec.Container(c.def.Name).HealthStatus = c.health.status
+	w.rec.HealthStatus = task.AggregateHealth(w.def, w.rec.Containers)
+	w.log.Info("container health", "containerName", c.def.Name, "healthStatus", string(c.health.status))
+	return true
+}
