@@ -78,15 +78,6 @@ func (c *cluster) close() error {
 	return c.Purge(ctx)
 }
 
-// launched is one launch of a task that runs true.
-type launched struct {
-	arn     string
-	at      time.Time     // of the call of Run
-	ran     time.Duration // until Run returned
-	running time.Duration // until RUNNING, from the call
-	stopped time.Duration // until STOPPED, from the call
-}
-
 func (c *cluster) launchTrue(ctx context.Context) (launched, error) {
 	l := launched{at: time.Now()}
 	run, err := c.Run(ctx, c.yes, scheduler.RunOptions{})
@@ -137,19 +128,4 @@ func (f *fardel) launch(ctx context.Context) (series, error) {
 	}
 	f.launches = append(f.launches, l)
 	return series{l.running, l.stopped}, nil
-}
-
-// timeline is where the time of the last n launches went.
-func (f *fardel) timeline(n int) []phaseRow {
-	var t timeline
-	for _, l := range f.launches[max(0, len(f.launches)-n):] {
-		phases := f.phases.of(l.arn)
-		if len(phases) == 0 {
-			continue
-		}
-		phases = append(phases,
-			phase{"Run returns", l.at, l.ran}, phase{"RUNNING is seen", l.at.Add(l.running), 0}, phase{"STOPPED is seen", l.at.Add(l.stopped), 0})
-		t.add(l.at, phases)
-	}
-	return t.table()
 }

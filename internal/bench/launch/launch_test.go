@@ -171,7 +171,7 @@ func TestRecorder(t *testing.T) {
 	log.Debug("phase", "taskArn", "arn:1", "name", "save", "took", time.Millisecond)
 	log.With("taskArn", "arn:2").Debug("phase", "name", "create", "took", time.Second)
 	worker.Warn("something")
-	got := r.of("arn:1")
+	got := r.phases["arn:1"]
 	if len(got) != 2 || got[0].name != "attach" || got[0].took != 5*time.Millisecond || got[1].name != "save" {
 		t.Fatalf("got %+v", got)
 	}

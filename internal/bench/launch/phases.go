@@ -75,11 +75,28 @@ func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
 	return nil
 }
 
-// of returns the phases of a task.
-func (r *recording) of(taskARN string) []phase {
+// launched is one launch of a task that ran to its end.
+type launched struct {
+	arn     string
+	at      time.Time     // of the call of Run
+	ran     time.Duration // until Run returned
+	running time.Duration // until RUNNING, from the call
+	stopped time.Duration // until STOPPED, from the call
+}
+
+// timeline says where the time of launches went.
+func (r *recording) timeline(launches []launched) []phaseRow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.phases[taskARN])
+	var t timeline
+	for _, l := range launches {
+		t.add(l.at, append(slices.Clip(r.phases[l.arn]),
+			phase{"Run returns", l.at, l.ran},
+			phase{"RUNNING is seen", l.at.Add(l.running), 0},
+			phase{"STOPPED is seen", l.at.Add(l.stopped), 0},
+		))
+	}
+	return t.table()
 }
 
 // phaseRow is one phase over all launches.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	goruntime "runtime"
 	"slices"
@@ -28,7 +29,8 @@ type machineInfo struct {
 	Kernel   string            `json:"kernel"`
 	CPUs     int               `json:"cpus"`
 	Go       string            `json:"go"`
-	Versions map[string]string `json:"versions"` // of programs
+	Load     string            `json:"loadAverage"` // before: what else there was to do, over 1, 5 and 15 minutes
+	Versions map[string]string `json:"versions"`    // of programs
 }
 
 type launchRow struct {
@@ -49,6 +51,9 @@ func machine(ctx context.Context) machineInfo {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.Load = strings.Join(strings.Fields(string(text))[:3], " ")
 	}
 	for _, program := range []string{"unshare", "runc", "containerd", "docker", "dockerd", "podman"} {
 		path, err := exec.LookPath(program)
@@ -73,7 +78,7 @@ func (r *report) add(e *entrant) {
 		}
 	}
 	if f, ok := e.contestant.(*fardel); ok {
-		r.Phases = f.timeline(len(e.samples[0]))
+		r.Phases = f.phases.timeline(f.launches[max(0, len(f.launches)-len(e.samples[0])):]) // not of the first round
 	}
 }
 
@@ -99,13 +104,17 @@ func (r *report) print(out io.Writer, asJSON bool) error {
 	r.printMachine(&b)
 	r.printLaunches(&b)
 	r.printPhases(&b)
-	r.printScale(&b)
+	if len(r.Scale) > 0 {
+		r.printScale(&b)
+		r.printGrowth(&b)
+	}
 	_, err := io.WriteString(out, b.String())
 	return err
 }
 
 func (r *report) printMachine(b *strings.Builder) {
-	fmt.Fprintf(b, "Linux %s, %d CPUs, %s; medians of %d\n", r.Machine.Kernel, r.Machine.CPUs, r.Machine.Go, r.Rounds)
+	fmt.Fprintf(b, "Linux %s, %d CPUs, load average before %s, %s; %d rounds\n", r.Machine.Kernel, r.Machine.CPUs, r.Machine.Load,
+		r.Machine.Go, r.Rounds)
 	var versions []string
 	for _, v := range r.Machine.Versions {
 		versions = append(versions, v)
@@ -150,21 +159,41 @@ func (r *report) printPhases(b *strings.Builder) {
 }
 
 func (r *report) printScale(b *strings.Builder) {
-	if len(r.Scale) == 0 {
-		return
-	}
 	fmt.Fprintf(b, "\nWhile tasks run: memory in MiB, and one launch more in milliseconds\n\n")
-	t := table{{"tasks", "host RSS", "host PSS", "helpers PSS", "helpers", "per task", "containers PSS", "to RUNNING", "to STOPPED"}}
+	t := table{{"tasks", "host RSS", "host PSS", "helpers PSS", "helpers", "per task", "containers PSS", "to RUNNING", "min", "to STOPPED", "min"}}
 	for _, l := range r.Scale {
 		per := "–"
 		if l.Tasks > 0 {
 			per = fmt.Sprintf("%.2f", l.perTask(r.Scale[0])/1024)
 		}
 		t.add(fmt.Sprint(l.Tasks), mib(l.Host.RSS), mib(l.Host.PSS), mib(l.Helpers.PSS), fmt.Sprint(l.HelperN), per,
-			mib(l.Containers.PSS), ms(l.Running.median()), ms(l.Stopped.median()))
+			mib(l.Containers.PSS), ms(l.Running.median()), ms(slices.Min(l.Running)), ms(l.Stopped.median()), ms(slices.Min(l.Stopped)))
 	}
 	t.print(b)
 	fmt.Fprintf(b, "\nhelpers: the processes that fardel starts for tasks; per task: what a task adds to host and helpers in PSS\n")
+}
+
+// printGrowth prints how long the phases last beside so many tasks.
+func (r *report) printGrowth(b *strings.Builder) {
+	fmt.Fprintf(b, "\nThe phases of that launch, in milliseconds, by the number of tasks that run\n\n")
+	t := table{{""}}
+	for _, l := range r.Scale {
+		t[0] = append(t[0], fmt.Sprint(l.Tasks))
+	}
+	for _, p := range r.Scale[0].Phases {
+		cells := []string{p.Name}
+		for _, l := range r.Scale {
+			took := series(nil)
+			if i := slices.IndexFunc(l.Phases, func(o phaseRow) bool { return o.Name == p.Name }); i >= 0 {
+				took = l.Phases[i].Took
+			}
+			cells = append(cells, ms(took.median()))
+		}
+		if p.Took.median() > 0 {
+			t.add(cells...)
+		}
+	}
+	t.print(b)
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f", milliseconds(d)) }

@@ -24,6 +24,8 @@ type level struct {
 	Climb   series `json:"climb"`   // Run to RUNNING of the tasks that were added since the last level, one after the other
 	Running series `json:"running"` // Run to RUNNING of one task more
 	Stopped series `json:"stopped"` // Run to STOPPED of the same
+
+	Phases []phaseRow `json:"phases"` // of the same
 }
 
 // measureScale measures what running tasks cost. No daemon may run: every process here but this one counts as a task's.
@@ -84,6 +86,7 @@ func (l *level) measure(ctx context.Context, c *cluster, n int) error {
 	if err := l.measureMemory(); err != nil {
 		return err
 	}
+	var launches []launched
 	for i := range n + 1 { // the first one warms up
 		once, cancel := context.WithTimeout(ctx, oneLaunch)
 		one, err := c.launchTrue(once)
@@ -96,8 +99,10 @@ func (l *level) measure(ctx context.Context, c *cluster, n int) error {
 		}
 		if i > 0 {
 			l.Running, l.Stopped = append(l.Running, one.running), append(l.Stopped, one.stopped)
+			launches = append(launches, one)
 		}
 	}
+	l.Phases = c.phases.timeline(launches)
 	return nil
 }
 
