@@ -47,7 +47,33 @@ func (r *router) linkENI(ns *namespace, e network.ENI, a network.Attachment) err
 	if err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
-	return setUpENI(ns.handle, a)
+	if err := setUpENI(ns.handle, a); err != nil {
+		return err
+	}
+	return awaitUp(r.handle, index)
+}
+
+// Waiting for a link to carry packets: how long, and how often to look.
+const (
+	upPatience = 2 * time.Second
+	upPause    = time.Millisecond
+)
+
+// awaitUp waits until a link carries packets. Of a pair, the end that is set up first is activated by a kernel worker
+// some time after the other one, and drops what is sent into it until then. Kernels from 6.10 on do it when asked for
+// the link's state.
+func awaitUp(h *netlink.Handle, index int) error {
+	for range upPatience / upPause {
+		l, err := h.LinkByIndex(index)
+		if err != nil {
+			return err
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		<-time.After(upPause)
+	}
+	return fmt.Errorf("link %d is not up after %v", index, upPatience)
 }
 
 // setUpENI configures the task's end. Everything goes by the router, neighbours in the subnet too, so there is no route

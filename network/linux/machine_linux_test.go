@@ -41,6 +41,9 @@ func newMachine(t testing.TB, owner string) *machine {
 	must(t, host.handle.LinkAdd(veth))
 	must(t, setUpLink(host.handle, "lan0", netip.PrefixFrom(m.HostAddr(), 24)))
 	must(t, setUpLink(outside.handle, "lan0", netip.MustParsePrefix("192.0.2.1/24")))
+	lan, err := host.handle.LinkByName("lan0")
+	must(t, err)
+	must(t, awaitUp(host.handle, lan.Attrs().Index))
 	must(t, outside.handle.AddrAdd(loopback(), &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(m.OutsideAddr(), 32))}))
 	must(t, host.handle.RouteAdd(&netlink.Route{Gw: netip.MustParseAddr("192.0.2.1").AsSlice()}))
 	must(t, outside.handle.RouteAdd(&netlink.Route{Gw: m.HostAddr().AsSlice()})) // whatever it does not know, our host gets

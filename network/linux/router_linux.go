@@ -255,7 +255,11 @@ func (r *router) makeUplink(ctx context.Context, h *host, owner string) error {
 	if err := h.setUpUplink(name, hostAddr); err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))
 	}
-	if err := setUpLink(r.handle, uplinkName, netip.PrefixFrom(routerAddr, 31)); err != nil {
+	err = setUpLink(r.handle, uplinkName, netip.PrefixFrom(routerAddr, 31))
+	if err == nil {
+		err = h.awaitUplink(name) // it was set up first
+	}
+	if err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))
 	}
 	r.setUplink(veth.Attrs().Index, hostAddr)
@@ -283,6 +287,14 @@ func (h *host) setUpUplink(name string, addr netip.Addr) error {
 		return err
 	}
 	return setUpLink(h.handle, name, netip.PrefixFrom(addr, 31))
+}
+
+func (h *host) awaitUplink(name string) error {
+	l, err := h.handle.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return awaitUp(h.handle, l.Attrs().Index)
 }
 
 // setUpLink gives a link an address and sets it up.
