@@ -261,7 +261,7 @@ func (o *oracle) expand(s string, quote bool) (string, bool) {
 func (o *oracle) whoFits(st map[string]any) string {
 	if not, ok := st["NotPrincipal"]; ok {
 		named := o.named(not)
-		spared := named == "everyone" || named == "account" || named == "direct and account"
+		spared := named == "everyone" || strings.HasSuffix(named, "account")
 		if !strings.HasPrefix(o.principal, "arn:") {
 			spared = named != ""
 		} else if o.bounded {
@@ -273,7 +273,7 @@ func (o *oracle) whoFits(st map[string]any) string {
 		return ""
 	}
 	if who, ok := st["Principal"]; ok {
-		return strings.NewReplacer(" and account", "", "everyone", "direct").Replace(o.named(who))
+		return strings.TrimSuffix(strings.Replace(o.named(who), "everyone", "direct", 1), " and account")
 	}
 	return "direct"
 }
@@ -308,7 +308,7 @@ func (o *oracle) named(v any) string {
 		}
 	}
 	if account && best != "account" {
-		return "direct and account" // only NotPrincipal cares
+		return best + " and account" // only NotPrincipal cares
 	}
 	return best
 }
