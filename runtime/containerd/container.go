@@ -25,6 +25,9 @@ type container struct {
 	op      chan struct{}
 	removed bool // guarded by op: another container may have the ID now
 
+	// starting is held while the container is started: a task that ends at once must not be deleted under the starter.
+	starting sync.Mutex
+
 	record containerRecord // set once, before state
 	done   chan struct{}   // closed when it has ended and its output is in its log
 
@@ -121,6 +124,8 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at}); err != nil {
 		return err
 	}
+	c.starting.Lock()
+	defer c.starting.Unlock()
 	// A start that is cut off half-way would leave the container in between.
 	if err := d.tasks.start(context.WithoutCancel(ctx), c.target()); err != nil {
 		return containerError("start", c.record.Spec, nil, err)

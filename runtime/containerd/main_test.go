@@ -1,13 +1,116 @@
 package containerd
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+)
+
+// childDir tells a copy of the test binary to be a host program, with a driver in this directory; childRole which one.
+const (
+	childDir  = "FARDEL_TEST_CHILD_DIR"
+	childRole = "FARDEL_TEST_CHILD_ROLE"
 )
 
 func TestMain(m *testing.M) {
 	if Reexec() {
 		return
 	}
+	if dir := os.Getenv(childDir); dir != "" {
+		err := child(context.Background(), dir, os.Getenv(childRole))
+		fmt.Println("child:", err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
+}
+
+// crashImage is in the store before a child starts.
+const crashImage = "fardel.test/guest:crash"
+
+func crashOwner() string { return fmt.Sprintf("crash-%d", os.Getppid()) }
+
+// child is a host program that is killed some time.
+func child(ctx context.Context, dir, role string) error {
+	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver")})
+	if err != nil {
+		return err
+	}
+	img, err := d.Pull(ctx, runtime.ImageSpec{Ref: crashImage})
+	if err != nil {
+		return err
+	}
+	switch role {
+	case "adopt":
+		if err := startForAdoption(ctx, d, dir, img.Ref); err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		<-make(chan struct{})
+	case "churn":
+		fmt.Println("ready")
+		for i := 0; ; i++ {
+			if err := churn(ctx, d, dir, img.Ref, i); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("no role %q", role)
+}
+
+// startForAdoption starts a container that stays, one that ends later, and one that is only created.
+func startForAdoption(ctx context.Context, d *Driver, dir, image string) error {
+	err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: "adopted", Size: task.Size{CPU: 512, Memory: 128}, Labels: map[string]string{"k": "v"}})
+	if err != nil {
+		return err
+	}
+	for id, command := range map[string][]string{
+		"stays":   {"out up", "catch TERM 7", "hang"},
+		"ends":    {"out one", "sleep 500ms", "flood 100000", "out two", "exit 9"},
+		"waiting": {"out later", "exit 3"},
+	} {
+		spec := runtime.ContainerSpec{
+			ID: id, SandboxID: "adopted", Image: image, Entrypoint: []string{"/guest"}, Command: command,
+			Log: filepath.Join(dir, id+".log"), Labels: map[string]string{"name": id},
+		}
+		if err := d.CreateContainer(ctx, spec); err != nil {
+			return err
+		}
+		if id == "waiting" {
+			continue
+		}
+		if err := d.Start(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// churn takes a task from its creation to its removal. Nothing of it may be left when it is killed in between.
+func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
+	sandbox := fmt.Sprintf("s%d", i)
+	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0}); err != nil {
+		return err
+	}
+	for _, name := range []string{"a", "b"} {
+		id := sandbox + name
+		spec := runtime.ContainerSpec{
+			ID: id, SandboxID: sandbox, Image: image, Entrypoint: []string{"/guest"}, Command: []string{"out x", "hang"},
+			Log: filepath.Join(dir, id+".log"),
+		}
+		if err := d.CreateContainer(ctx, spec); err != nil {
+			return err
+		}
+		if err := d.Start(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err := d.RemoveContainer(ctx, sandbox+"a"); err != nil {
+		return err
+	}
+	return d.RemoveSandbox(ctx, sandbox)
 }

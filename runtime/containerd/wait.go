@@ -50,6 +50,11 @@ func (d *Driver) watch(ctx context.Context, c *container) {
 	if ctx.Err() != nil {
 		return
 	}
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	if err != nil {
+		d.logger.Warn("nobody saw the container end", "container", c.id, "error", err)
+	}
 	exit, err := d.conclude(ctx, c, end, err)
 	if ctx.Err() != nil { // the next driver concludes
 		return

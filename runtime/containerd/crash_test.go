@@ -1,0 +1,213 @@
+package containerd
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fardel-io/fardel/internal/lane"
+	"github.com/fardel-io/fardel/runtime"
+)
+
+// startChild starts a host program and returns when it is ready. The returned function kills it with SIGKILL.
+func startChild(t *testing.T, dir, role string) (kill func()) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childRole+"="+role)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = func() {
+		_ = cmd.Process.Kill() // it may have died of an error, which is in what it wrote
+		_ = cmd.Wait()
+	}
+	t.Cleanup(kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if line != "ready\n" {
+		t.Fatalf("child says %q, %v", line, err)
+	}
+	return kill
+}
+
+// crashDriver opens the driver of a directory as children do.
+func crashDriver(t *testing.T, dir string) *Driver {
+	t.Helper()
+	return openEmbedded(t, filepath.Join(dir, "driver"), fmt.Sprintf("crash-%d", os.Getpid()))
+}
+
+func prepareCrash(t *testing.T) string {
+	t.Helper()
+	lane.Root(t)
+	dir := t.TempDir()
+	d := crashDriver(t, dir)
+	if err := addGuest(t, d, crashImage, runtime.Image{Entrypoint: []string{"/guest"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func wantNothingLeft(t *testing.T, d *Driver) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	names, err := leftovers(ctx, d)
+	if err != nil || len(names) > 0 {
+		t.Errorf("left over: %v, %q", err, names)
+	}
+}
+
+func TestAdoptAfterSIGKILL(t *testing.T) {
+	dir := prepareCrash(t)
+	kill := startChild(t, dir, "adopt")
+	pid, err := os.ReadFile(filepath.Join(dir, "driver", "containers", "stays", "init.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill()
+	// The container ends while no host program is there.
+	awaitFile(t, filepath.Join(dir, "driver", "containers", "ends", "exit.json"))
+
+	d := crashDriver(t, dir)
+	defer d.Close()
+	inv, err := d.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range inv.Containers {
+		got[c.ID] = fmt.Sprintf("%s %s %t %t", c.State, c.Labels["name"], c.PID > 0, !c.StartedAt.IsZero())
+		if c.ID == "stays" && fmt.Sprint(c.PID) != string(pid) {
+			t.Errorf("process %d, want %s as before", c.PID, pid)
+		}
+	}
+	want := map[string]string{"stays": "running stays true true", "ends": "stopped ends false true", "waiting": "created waiting false false"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("inventory (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]runtime.SandboxStatus{{ID: "adopted", Labels: map[string]string{"k": "v"}}}, inv.Sandboxes); diff != "" {
+		t.Errorf("sandboxes (-want +got):\n%s", diff)
+	}
+	if exit, err := d.Wait(t.Context(), "ends"); err != nil || exit.Code != 9 || exit.OOMKilled || time.Since(exit.At) > time.Minute {
+		t.Errorf("ended meanwhile: got %+v, %v", exit, err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "ends.log"))
+	if err != nil || len(log) < 100000 || !strings.HasPrefix(string(log), "one\n") || !strings.HasSuffix(string(log), "two\n") {
+		t.Errorf("log: %d bytes, %v", len(log), err)
+	}
+	if err := d.Start(t.Context(), "waiting"); err != nil {
+		t.Error(err)
+	}
+	if exit, err := d.Wait(t.Context(), "waiting"); err != nil || exit.Code != 3 {
+		t.Errorf("started by the next one: got %+v, %v", exit, err)
+	}
+	if err := d.Kill(t.Context(), "stays", "SIGTERM"); err != nil {
+		t.Error(err)
+	}
+	if exit, err := d.Wait(t.Context(), "stays"); err != nil || exit.Code != 7 {
+		t.Errorf("adopted: got %+v, %v", exit, err)
+	}
+	if err := d.RemoveSandbox(t.Context(), "adopted"); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, d)
+}
+
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(30 * time.Second)
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("no %s", path)
+		}
+	}
+}
+
+// TestKilledAnywhere kills a host program at random moments of launches and removals.
+func TestKilledAnywhere(t *testing.T) {
+	dir := prepareCrash(t)
+	rounds := 10
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
+		kill := startChild(t, dir, "churn")
+		delay := time.Duration(rand.IntN(600)) * time.Millisecond
+		<-time.After(delay)
+		kill()
+		d := crashDriver(t, dir)
+		inv, err := d.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range inv.Containers {
+			if err := d.RemoveContainer(t.Context(), c.ID); err != nil {
+				t.Errorf("killed after %s: %v", delay, err)
+			}
+		}
+		for _, s := range inv.Sandboxes {
+			if err := d.RemoveSandbox(t.Context(), s.ID); err != nil {
+				t.Errorf("killed after %s: %v", delay, err)
+			}
+		}
+		wantNothingLeft(t, d)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Fatalf("killed after %s, inventory %+v", delay, inv)
+		}
+	}
+}
+
+// TestShimKilled kills what holds a sandbox's containers: Wait must answer, and nothing may stay.
+func TestShimKilled(t *testing.T) {
+	dir := prepareCrash(t)
+	d := crashDriver(t, dir)
+	defer d.Close()
+	if err := startForAdoption(t.Context(), d, dir, crashImage); err != nil {
+		t.Fatal(err)
+	}
+	var p process
+	if found, err := readJSON(filepath.Join(d.sandboxDir("adopted"), shimFile), &p); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	if err := p.kill(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, id := range []string{"stays", "ends", "waiting"} {
+		exit, err := d.Wait(ctx, id)
+		if err != nil || exit.Code != 137 && (id != "ends" || exit.Code != 9) {
+			t.Errorf("%s: got %+v, %v", id, exit, err)
+		}
+	}
+	if err := d.RemoveSandbox(ctx, "adopted"); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, d)
+}
