@@ -17,7 +17,7 @@ import (
 // Remove ends every process in a group and in those below it and removes them in all hierarchies. The kernel refuses
 // while processes are on their way out, so it tries until ctx ends. No error if there is no such group.
 func (t *Tree) Remove(ctx context.Context, name string) error {
-	if name == "" || strings.HasPrefix(filepath.Clean(name), "..") {
+	if !filepath.IsLocal(name) || filepath.Clean(name) == "." {
 		return fmt.Errorf("cgroup: %q is not below the parent", name)
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {

@@ -24,7 +24,7 @@ type Tree struct {
 // mount is a mounted hierarchy.
 type mount struct {
 	point       string
-	controllers []string // v1: "cpu", "cpuacct", "name=systemd"; nil for v2
+	controllers []string // of v1: "cpu", "cpuacct", "name=systemd"; nil for v2, which in the hybrid layout has none
 }
 
 // required are the controllers without which a size is not enforced.
