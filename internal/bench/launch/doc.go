@@ -23,8 +23,9 @@
 // removed. A launch of fardel is a Fargate task of one container, with an interface, an address and security groups of
 // its own and 256 CPU units and 512 MiB as hard limits; RUNNING is the time from the call of Run to the status, STOPPED
 // the time from there, also, to the moment when all that the task held is released. The others run with their defaults:
-// docker and podman with a bridge and without limits, ctr and runc without any network. Before each launch the program
-// waits until the one before has left no process.
+// docker and podman with a bridge and without limits, ctr and runc without any network and without a seccomp profile, which
+// alone takes runc a good part of its time. Before each launch the program waits until the one before has left no
+// process. On a busy machine the least time says more than the median; the load average is in the head of the report.
 //
 // Memory is in PSS, the share of a process when pages that several use are divided among them, so that sums are true.
 // Memory of the kernel is not in it.

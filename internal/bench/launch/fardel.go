@@ -116,7 +116,7 @@ func openFardel(ctx context.Context, w *workshop) (contestant, error) {
 
 func (f *fardel) rows() []row {
 	return []row{
-		{"fardel, to RUNNING", "a Fargate task: its own address, security groups, size"},
+		{"fardel, to RUNNING", "a Fargate task: image, address, security groups, size, seccomp"},
 		{"fardel, to STOPPED", "until all of it is released"},
 	}
 }

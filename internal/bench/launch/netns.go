@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	goruntime "runtime"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // netns is a network namespace with nothing in it but its loopback interface.
@@ -14,13 +12,10 @@ type netns struct{ fd int }
 func newNetns(ctx context.Context, busybox string) (*netns, error) {
 	n := &netns{fd: -1}
 	err := onThread(func() (err error) {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make a network namespace: %w", err)
-		}
-		if _, err := output(ctx, nil, busybox, "ip", "link", "set", "lo", "up"); err != nil {
+		if n.fd, err = newNet(); err != nil {
 			return err
 		}
-		n.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		_, err = output(ctx, nil, busybox, "ip", "link", "set", "lo", "up")
 		return err
 	})
 	return n, err
@@ -29,14 +24,14 @@ func newNetns(ctx context.Context, busybox string) (*netns, error) {
 // do calls f in the namespace; processes that f starts are in it, too.
 func (n *netns) do(f func() error) error {
 	return onThread(func() error {
-		if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter a network namespace: %w", err)
+		if err := enterNet(n.fd); err != nil {
+			return err
 		}
 		return f()
 	})
 }
 
-func (n *netns) close() { _ = unix.Close(n.fd) }
+func (n *netns) close() { _ = syscall.Close(n.fd) }
 
 // onThread calls f on a thread that ends with the call, so that f may change the namespaces of the thread.
 func onThread(f func() error) error {

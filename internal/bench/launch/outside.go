@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,6 +34,9 @@ const setup = `
 
 // outside makes the folder of a run, runs the benchmark in namespaces of its own, and removes what they leave.
 func outside(ctx context.Context, o options, out io.Writer) error {
+	if goruntime.GOOS != "linux" {
+		return errors.New("containers need Linux")
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("containers need root: run this program as root, or with sudo")
 	}
@@ -136,11 +140,7 @@ func runInside(ctx context.Context, o options, busybox string, lock *os.File, ou
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + o.inside, "TMPDIR=" + o.inside, "LANG=C"}
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.ExtraFiles = []*os.File{r, lock}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:       true, // Ctrl-C is for this process, and not at the same time for every daemon
-		Cloneflags:   syscall.CLONE_NEWPID,
-		Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-	}
+	cmd.SysProcAttr = runAttr()
 	err = cmd.Start()
 	r.Close()
 	if err != nil {

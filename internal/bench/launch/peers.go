@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
 )
 
 // ctrRun is the row that the others are compared with.
@@ -43,7 +42,7 @@ func openRunc(ctx context.Context, w *workshop) (contestant, error) {
 		return nil, err
 	}
 	return &command{
-		row: row{"runc run", "a container of a prepared bundle, no network"}, path: found[0],
+		row: row{"runc run", "a container of a prepared bundle: no image, no network, no seccomp"}, path: found[0],
 		args: func(n int) []string {
 			return []string{"--root", w.path("runc"), "run", "--bundle", bundle, fmt.Sprintf("launch-%d", n)}
 		},
@@ -103,7 +102,7 @@ address = %q
 		return nil, errors.Join(err, d.stop())
 	}
 	return &command{
-		row: row{ctrRun, "a container of an image, no network"}, path: ctr, stop: d.stop,
+		row: row{ctrRun, "a container of an image: no network, no seccomp"}, path: ctr, stop: d.stop,
 		args: func(n int) []string {
 			return append(common[:4:4], "run", "--rm", "--snapshotter", "overlayfs", imageRef, fmt.Sprintf("launch-%d", n), "/bin/true")
 		},
@@ -126,7 +125,7 @@ func openDocker(ctx context.Context, w *workshop) (contestant, error) {
 		dockerd, "--config-file", config, "--host", "unix://"+socket, "--pidfile", w.path("docker.pid"),
 		"--data-root", w.path("docker"), "--exec-root", w.path("docker-exec"),
 		"--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", "/"+mark(w.dir))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	cmd.SysProcAttr = daemonAttr()
 	d, err := startDaemon(ctx, cmd, socket, w.path("docker.log"))
 	if err != nil {
 		return nil, err
@@ -136,7 +135,7 @@ func openDocker(ctx context.Context, w *workshop) (contestant, error) {
 		return nil, errors.Join(err, d.stop())
 	}
 	return &command{
-		row: row{"docker run --rm", "the same, on a bridge"}, path: docker, env: env, stop: d.stop,
+		row: row{"docker run --rm", "a container of an image on a bridge, with seccomp"}, path: docker, env: env, stop: d.stop,
 		args: func(int) []string { return []string{"run", "--rm", "--pull", "never", imageRef, "/bin/true"} },
 	}, nil
 }
@@ -164,7 +163,7 @@ func openPodman(ctx context.Context, w *workshop) (contestant, error) {
 		return nil, err
 	}
 	return &command{
-		row: row{"podman run --rm", "the same, on a bridge, without a daemon"}, path: found[0], netns: ns,
+		row: row{"podman run --rm", "the same, without a daemon"}, path: found[0], netns: ns,
 		args: func(int) []string {
 			return append(common[:len(common):len(common)], "run", "--rm", "--pull", "never", "--network", "bridge",
 				"--log-driver", "k8s-file", "--cgroup-parent", "/"+mark(w.dir), imageRef, "/bin/true")

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // report is what a run found out.
@@ -47,11 +45,7 @@ type leftOut struct {
 
 // machine says where the measuring was done. Programs that are missing have no version.
 func machine(ctx context.Context) machineInfo {
-	m := machineInfo{CPUs: goruntime.NumCPU(), Go: goruntime.Version(), Versions: map[string]string{}}
-	var u unix.Utsname
-	if err := unix.Uname(&u); err == nil {
-		m.Kernel = unix.ByteSliceToString(u.Release[:])
-	}
+	m := machineInfo{Kernel: kernel(), CPUs: goruntime.NumCPU(), Go: goruntime.Version(), Versions: map[string]string{}}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		m.Load = strings.Join(strings.Fields(string(text))[:3], " ")
 	}
