@@ -40,6 +40,7 @@ var table = []row{
 	{"network/fake", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/networktest", []string{"network"}, "the suite knows the interface and no backend"},
 
+	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
 	{"task/engine", []string{"task", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
 	{"scheduler", []string{"task", "task/engine", "runtime", "network", "policy", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
@@ -94,6 +95,7 @@ var modules = []importers{
 	{"golang.org/x/sys", []string{"network/linux", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
 
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
+	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
 	{"github.com/rogpeppe/go-internal", []string{testsOnly}, "scripts as tests"},
 }
 
