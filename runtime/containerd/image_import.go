@@ -42,15 +42,8 @@ func (d *Driver) ImportImage(ctx context.Context, ref string, r io.Reader) (_ []
 			err = fmt.Errorf("import image %s: %w", ref, err)
 		}
 	}()
-	ctx, cancel := context.WithCancel(d.context(ctx))
+	ctx, cancel := d.untilClose(d.context(ctx))
 	defer cancel()
-	d.life.spawn(func(life context.Context) {
-		select {
-		case <-life.Done():
-			cancel()
-		case <-ctx.Done():
-		}
-	})
 	done, err := d.pulls.claim(ctx, importing)
 	if err != nil {
 		return nil, err
@@ -83,6 +76,19 @@ func (d *Driver) ImportImage(ctx context.Context, ref string, r io.Reader) (_ []
 		list = append(list, img)
 	}
 	return list, nil
+}
+
+// untilClose returns a context that also ends with the driver.
+func (d *Driver) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	d.life.spawn(func(life context.Context) {
+		select {
+		case <-life.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // entry is an image of an archive.

@@ -48,7 +48,7 @@ func (s imageTests) run(t *testing.T) {
 		{"PullSurvivesRestartOffline", s.pullSurvivesRestartOffline},
 		{"PullShared", s.pullShared},
 		{"PullCancelledLeavesNothing", s.pullCancelledLeavesNothing},
-		{"PullCutOffByCrash", s.pullCutOffByCrash},
+		{"TransferCutOffByCrash", s.transferCutOffByCrash},
 		{"PullPlatforms", s.pullPlatforms},
 		{"PullErrors", s.pullErrors},
 		{"PullUnpackErrors", s.pullUnpackErrors},
