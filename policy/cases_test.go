@@ -115,3 +115,19 @@ func TestReasons(t *testing.T) {
 		}
 	})
 }
+
+// forEachDecision calls f with every decision case, compiled.
+func forEachDecision(tb testing.TB, f func(*policy.Layers, *policy.Request)) {
+	tb.Helper()
+	decisionCases(tb, func(c *policytest.Case) {
+		r, err := c.Request.Build()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		layers, err := c.Layers()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		f(layers, r)
+	})
+}

@@ -13,6 +13,11 @@ type Layers struct {
 	// resource's account, which can only deny.
 	SCPs []*Set
 	RCPs []*Set
+
+	// More of Identity: the sets of these groups in a directory, which Directory.Decide leaves to be looked up so that
+	// it needs no memory for a list.
+	groups []string
+	state  *directoryState
 }
 
 // evaluation is the working memory of one decision. It lives on the stack.
@@ -59,13 +64,8 @@ func Evaluate(l *Layers, r *Request) Decision {
 		return explicit(resourceLayer, e.deny, 0)
 	}
 	a := answers{layer: resourceLayer, mustGrant: mustGrant, resource: e.allow, grant: e.grant}
-	for _, set := range l.Identity {
-		if e.run(set); e.deny != nil {
-			return explicit(LayerIdentity, e.deny, 0)
-		}
-		if a.identity == nil {
-			a.identity = e.allow
-		}
+	if a.identity = e.identity(l); e.deny != nil {
+		return explicit(LayerIdentity, e.deny, 0)
 	}
 	if e.run(l.Boundary); e.deny != nil {
 		return explicit(LayerBoundary, e.deny, 0)
@@ -82,6 +82,27 @@ func Evaluate(l *Layers, r *Request) Decision {
 		return Decision{Layer: LayerServiceControl, Level: silent}
 	}
 	return a.decide(r)
+}
+
+// identity evaluates the principal's own policies and those of its groups, up to the first that denies. It returns a
+// statement that allows.
+func (e *evaluation) identity(l *Layers) (allow *statement) {
+	e.deny = nil
+	for i := range len(l.Identity) + len(l.groups) {
+		var set *Set
+		if i < len(l.Identity) {
+			set = l.Identity[i]
+		} else {
+			set = l.groupSet(l.groups[i-len(l.Identity)])
+		}
+		if e.run(set); e.deny != nil {
+			return nil
+		}
+		if allow == nil {
+			allow = e.allow
+		}
+	}
+	return allow
 }
 
 // outsider decides for a principal that lives in no account: nobody, a service, somebody with a web identity. Only the

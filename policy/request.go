@@ -24,14 +24,19 @@ func NewRequest(principal, action, resource string, conditions map[string][]stri
 	return &Request{Principal: p, Action: action, Resource: resource, Context: NewContext(conditions)}, nil
 }
 
-// sameAccount reports whether principal and resource belong to one account.
-func (r *Request) sameAccount() bool {
-	account := r.ResourceAccount
-	if account == "" {
-		account = accountOf(r.Resource)
+// account is the account that owns the resource.
+func (r *Request) account() string {
+	if r.ResourceAccount != "" {
+		return r.ResourceAccount
 	}
-	return account == "" || account == r.Principal.Account
+	if account := accountOf(r.Resource); account != "" {
+		return account
+	}
+	return r.Principal.Account
 }
+
+// sameAccount reports whether principal and resource belong to one account.
+func (r *Request) sameAccount() bool { return r.account() == r.Principal.Account }
 
 // needsTrust reports whether the action is one that a role's trust policy must allow, even in the same account.
 func (r *Request) needsTrust() bool {
