@@ -14,7 +14,8 @@ import (
 type Fabric interface {
 	// Apply makes s the state: it adds what is missing, changes what differs, then removes what the fabric made and s
 	// does not hold. It blocks until that is done as far as possible and returns the errors of all parts, joined; calling
-	// it again does what is left. An s that [Validate] refuses is [ErrInvalid] and changes nothing. A fabric that was
+	// it again does what is left. [ErrConflict] if a VPC has addresses that the host uses otherwise: it is then made
+	// without its way to the host and the outside. An s that [Validate] refuses is [ErrInvalid] and changes nothing. A fabric that was
 	// opened anew must be given the state before Attach can find subnets and groups in it.
 	Apply(ctx context.Context, s State) error
 

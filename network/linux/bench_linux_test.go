@@ -69,6 +69,27 @@ func BenchmarkChurn(b *testing.B) {
 	b.ReportMetric(median(attach), "attach-ms")
 }
 
+// BenchmarkApply measures Apply of what is there already, as after a restart.
+func BenchmarkApply(b *testing.B) {
+	for _, count := range []int{1, 50, 200} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			f := newFabric(b, fmt.Sprintf("apply%d", count))
+			s := testVPC(b, "apply", "172.31.0.0/16")
+			for n := range count {
+				s.ENIs = append(s.ENIs, testENI(s, n))
+			}
+			if err := f.Apply(b.Context(), s); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := f.Apply(b.Context(), s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func median(d []time.Duration) float64 {
 	slices.Sort(d)
 	return float64(d[len(d)/2].Microseconds()) / 1000

@@ -118,7 +118,10 @@ func clearMountPoint(path string) error {
 }
 
 // sysctl is a file below /proc/sys/net and what is written to it.
-type sysctl struct{ path, value string }
+type sysctl struct {
+	path, value string
+	otherwise   string // written if the kernel finds value invalid, unless empty
+}
 
 // writeSysctls writes values in the calling thread's namespace. What the kernel does not have needs no setting: it was
 // built or started without IPv6.
@@ -145,7 +148,11 @@ func writeSysctls(sysctls []sysctl) error {
 			}
 			dirs[family] = dir
 		}
-		if err := writeAt(dir, name, s.value); err != nil && !errors.Is(err, unix.ENOENT) {
+		err := writeAt(dir, name, s.value)
+		if errors.Is(err, unix.EINVAL) && s.otherwise != "" {
+			err = writeAt(dir, name, s.otherwise)
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return unsupported(&fs.PathError{Op: "write", Path: "/proc/sys/net/" + s.path, Err: err})
 		}
 	}
@@ -166,34 +173,35 @@ func writeAt(dir int, name, value string) error {
 func taskSysctls() []sysctl {
 	return append(noIPv6(),
 		// As on Fargate and in Docker: a container that does not run as root may listen on any port and send pings.
-		sysctl{"ipv4/ip_unprivileged_port_start", "0"},
-		sysctl{"ipv4/ping_group_range", "0 2147483647"},
+		sysctl{path: "ipv4/ip_unprivileged_port_start", value: "0"},
+		// In a user namespace, groups that it does not map are invalid.
+		sysctl{path: "ipv4/ping_group_range", value: "0 2147483647", otherwise: "0 0"},
 	)
 }
 
 // noIPv6 switches IPv6 off for all interfaces to come: nothing would filter it.
 func noIPv6() []sysctl {
-	return []sysctl{{"ipv6/conf/all/disable_ipv6", "1"}, {"ipv6/conf/default/disable_ipv6", "1"}}
+	return []sysctl{{path: "ipv6/conf/all/disable_ipv6", value: "1"}, {path: "ipv6/conf/default/disable_ipv6", value: "1"}}
 }
 
 // routerSysctls are those of a router's namespace. All are written, since a new namespace takes some from the host.
 func routerSysctls() []sysctl {
 	list := append(noIPv6(),
-		sysctl{"ipv4/ip_forward", "1"},
-		sysctl{"ipv4/neigh/default/proxy_delay", "0"}, // else an answer for another's address waits up to 0.8 s
+		sysctl{path: "ipv4/ip_forward", value: "1"},
+		sysctl{path: "ipv4/neigh/default/proxy_delay", value: "0"}, // else an answer for another's address waits up to 0.8 s
 	)
 	for _, scope := range []string{"all", "default"} {
 		list = append(list,
-			sysctl{"ipv4/conf/" + scope + "/rp_filter", "1"},
-			sysctl{"ipv4/conf/" + scope + "/send_redirects", "0"},
-			sysctl{"ipv4/conf/" + scope + "/accept_redirects", "0"},
-			sysctl{"ipv4/conf/" + scope + "/accept_source_route", "0"},
-			sysctl{"ipv4/conf/" + scope + "/route_localnet", "0"},
-			sysctl{"ipv4/conf/" + scope + "/arp_ignore", "0"},
+			sysctl{path: "ipv4/conf/" + scope + "/rp_filter", value: "1"},
+			sysctl{path: "ipv4/conf/" + scope + "/send_redirects", value: "0"},
+			sysctl{path: "ipv4/conf/" + scope + "/accept_redirects", value: "0"},
+			sysctl{path: "ipv4/conf/" + scope + "/accept_source_route", value: "0"},
+			sysctl{path: "ipv4/conf/" + scope + "/route_localnet", value: "0"},
+			sysctl{path: "ipv4/conf/" + scope + "/arp_ignore", value: "0"},
 		)
 	}
 	// The router answers for every address: a task that asks for a neighbour's gets the router's.
-	return append(list, sysctl{"ipv4/conf/default/proxy_arp", "1"})
+	return append(list, sysctl{path: "ipv4/conf/default/proxy_arp", value: "1"})
 }
 
 // loopback returns the link that every namespace is born with; its index is LOOPBACK_IFINDEX.

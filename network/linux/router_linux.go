@@ -281,7 +281,7 @@ func (r *router) moveUplink(h *host, name string, m mark) error {
 // setUpUplink makes the host's end usable, with no IPv6 on it.
 func (h *host) setUpUplink(name string, addr netip.Addr) error {
 	err := inNamespace(h.file, func() error {
-		return writeSysctls([]sysctl{{"ipv6/conf/" + name + "/disable_ipv6", "1"}})
+		return writeSysctls([]sysctl{{path: "ipv6/conf/" + name + "/disable_ipv6", value: "1"}})
 	})
 	if err != nil {
 		return err

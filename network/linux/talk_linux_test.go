@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/vishvananda/netlink"
 )
 
 const (
@@ -237,6 +238,45 @@ func TestForgedARP(t *testing.T) {
 	must(t, f.Close())
 }
 
+// TestARP has a task that finds its neighbours itself, as a guest kernel or a network stack in user space does: the
+// router answers for all of them.
+func TestARP(t *testing.T) {
+	m := newMachine(t, "ask")
+	f := m.Open(t)
+	s := testVPC(t, "ask", "10.1.0.0/16")
+	s.ENIs = []network.ENI{testENI(s, 0), testENI(s, 1)}
+	must(t, f.Apply(t.Context(), s))
+	ns, err := openNamespace(m.cfg.namespacePath(s.ENIs[0].ID))
+	must(t, err)
+	defer ns.close()
+	eth0, err := ns.handle.LinkByName(eniName)
+	must(t, err)
+	index := eth0.Attrs().Index
+	must(t, ns.handle.NeighDel(&netlink.Neigh{LinkIndex: index, IP: s.Subnets[0].Gateway().AsSlice()}))
+	must(t, ns.handle.RouteAdd(&netlink.Route{LinkIndex: index, Dst: ipNet(s.Subnets[0].CIDR), Scope: netlink.SCOPE_LINK}))
+	flows := []network.Flow{
+		{ENI: s.ENIs[0].ID, Destination: s.ENIs[1].PrivateIPv4, Protocol: network.UDP, SourcePort: 5, DestinationPort: 5},
+		{ENI: s.ENIs[0].ID, Destination: network.CredentialsAddr(), Protocol: network.UDP, SourcePort: 5, DestinationPort: 5},
+	}
+	for i, arrived := range m.Send(t, flows, longWait) {
+		if !arrived {
+			t.Errorf("packet to %s did not arrive", flows[i].Destination)
+		}
+	}
+	must(t, f.Close())
+}
+
+// pingGroups returns the range of groups that may send pings: all that the tests' user namespace has.
+func pingGroups(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/gid_map")
+	must(t, err)
+	if fields := strings.Fields(string(data)); len(fields) == 3 && len(fields[2]) < len("2147483647") {
+		return "0\t0"
+	}
+	return "0\t2147483647"
+}
+
 // TestTaskNamespace checks what a container finds.
 func TestTaskNamespace(t *testing.T) {
 	m := newMachine(t, "task")
@@ -248,7 +288,7 @@ func TestTaskNamespace(t *testing.T) {
 	in(t, a.NetNS, func() error {
 		for path, want := range map[string]string{
 			"/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
-			"/proc/sys/net/ipv4/ping_group_range":           "0\t2147483647",
+			"/proc/sys/net/ipv4/ping_group_range":           pingGroups(t),
 			"/proc/sys/net/ipv6/conf/eth0/disable_ipv6":     "1",
 			"/proc/sys/net/ipv6/conf/lo/disable_ipv6":       "1",
 		} {

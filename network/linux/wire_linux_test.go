@@ -43,9 +43,7 @@ func (w *wire) listen(t testing.TB, name, path string) {
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 				return err
 			}
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20); err != nil {
-				return err
-			}
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // root of a user namespace may not, and has luck
 			socks[p] = fd
 		}
 		return nil
