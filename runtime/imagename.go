@@ -88,4 +88,6 @@ func (n ImageName) String() string {
 }
 
 // Pinned is the reference to what has the digest in the same repository, without a tag: an Image.Ref.
-func (n ImageName) Pinned(digest string) string { return n.Registry + "/" + n.Repository + "@" + digest }
+func (n ImageName) Pinned(digest string) string {
+	return n.Registry + "/" + n.Repository + "@" + digest
+}

@@ -19,22 +19,19 @@ const guestPackage = "github.com/fardel-io/fardel/runtime/runtimetest/guest/stat
 // roleVariable makes a test binary that calls Guest the guest. It is in the environment of images made of it only.
 const roleVariable = "FARDEL_RUNTIMETEST_GUEST"
 
-// Guest runs the guest if this process is one, and reports whether it was. A TestMain that begins with
+// Guest runs the guest if this process is one, and reports its exit code. A TestMain that begins with
 //
-//	if runtimetest.Guest() {
-//		return
+//	if code, ok := runtimetest.Guest(); ok {
+//		os.Exit(code)
 //	}
 //
 // lets the suite run where there is no go command to build the guest with: the test binary is the guest then, with the
 // memory that a test binary needs.
-func Guest() bool {
+func Guest() (code int, ok bool) {
 	if os.Getenv(roleVariable) == "" {
-		return false
+		return 0, false
 	}
-	if code := program.Main(); code != 0 {
-		os.Exit(code)
-	}
-	return true
+	return program.Main(), true
 }
 
 // A Program is the guest as a file of this machine.
