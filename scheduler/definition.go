@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -187,18 +186,27 @@ func (c *core) familyRevision(name string) (family string, revision int, err err
 	return family, revision, err
 }
 
-// latest reads the newest active revision of a family.
-func (c *core) latest(ctx context.Context, family string) (definitionRecord, error) {
-	recs, err := all[definitionRecord](ctx, c.cfg.Store, prefixDefinitions+family+"/")
-	if err != nil {
-		return definitionRecord{}, err
-	}
-	for _, rec := range slices.Backward(recs) {
-		if rec.Definition.Status == task.DefinitionActive {
-			return rec, nil
+// latest reads the newest active revision of a family. It looks from the end, where that nearly always is.
+func (c *core) latest(ctx context.Context, family string) (found definitionRecord, err error) {
+	err = c.cfg.Store.View(ctx, func(r store.Reader) error {
+		var last familyRecord
+		if _, err := get(ctx, r, prefixFamilies+family, &last); err != nil {
+			return err
 		}
-	}
-	return definitionRecord{}, fmt.Errorf("%w: task definition family %s has no active revision", ErrNotFound, family)
+		for revision := last.Last; revision > 0; revision-- {
+			var rec definitionRecord
+			at, err := get(ctx, r, keyDefinition(family, revision), &rec)
+			if err != nil {
+				return err
+			}
+			if at != 0 && rec.Definition.Status == task.DefinitionActive {
+				found = rec
+				return nil
+			}
+		}
+		return fmt.Errorf("%w: task definition family %s has no active revision", ErrNotFound, family)
+	})
+	return found, err
 }
 
 // ListTaskDefinitions returns the registered definitions of a family, or of all families for "", by family and revision.
