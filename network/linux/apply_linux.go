@@ -207,20 +207,12 @@ func (a actor) doENI(ctx context.Context, s step) error {
 		rec.Attachment.DNS = slices.Clone(have.Attachment.DNS)
 	}
 	if s.Do == makeENI {
-		if err := a.claim(ctx, rec); err != nil {
-			return err
-		}
-		if err := r.makeENI(rec.Attachment.NetNS, e, rec.Attachment); err != nil {
-			a.release(rec)
-			return err
-		}
+		return a.makeENI(ctx, r, rec)
 	}
 	if err := a.records.replace(rec); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.attached[e.ID] = rec
+	a.setAttached(rec)
 	return nil
 }
 

@@ -69,6 +69,50 @@ func BenchmarkChurn(b *testing.B) {
 	b.ReportMetric(median(attach), "attach-ms")
 }
 
+// BenchmarkAttachRules measures Attach and Detach beside 200 others in a VPC with 50 groups of 120 rules each.
+func BenchmarkAttachRules(b *testing.B) {
+	f := newFabric(b, "rules")
+	s := testVPC(b, "rules", "172.31.0.0/16")
+	for g := range 50 {
+		var rules []network.Rule
+		for n := range 60 {
+			rules = append(rules, network.Rule{Protocol: network.TCP, FromPort: n, ToPort: n, Groups: []string{s.SecurityGroups[0].ID}})
+		}
+		s.SecurityGroups = append(s.SecurityGroups, network.SecurityGroup{ID: network.NewID("sg", fmt.Sprint(g)), VPC: s.VPCs[0].ID,
+			Name: fmt.Sprint(g), Description: "rules", Ingress: rules, Egress: rules})
+	}
+	nth := func(n int) network.ENI {
+		e := testENI(s, n)
+		e.SecurityGroups = []string{s.SecurityGroups[n%50].ID, s.SecurityGroups[(n+1)%50].ID}
+		return e
+	}
+	for n := range 200 {
+		s.ENIs = append(s.ENIs, nth(n))
+	}
+	start := time.Now()
+	if err := f.Apply(b.Context(), s); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("Apply of 200 ENIs and 6000 rules: %v", time.Since(start))
+	var attach, detach []time.Duration
+	for n := 0; b.Loop(); n++ {
+		e := nth(200 + n%100)
+		start := time.Now()
+		if _, err := f.Attach(b.Context(), e); err != nil {
+			b.Fatal(err)
+		}
+		attach = append(attach, time.Since(start))
+		start = time.Now()
+		if err := f.Detach(b.Context(), e.ID); err != nil {
+			b.Fatal(err)
+		}
+		detach = append(detach, time.Since(start))
+		f.reaper.wait()
+	}
+	b.ReportMetric(median(attach), "attach-ms")
+	b.ReportMetric(median(detach), "detach-ms")
+}
+
 // BenchmarkApply measures Apply of what is there already, as after a restart.
 func BenchmarkApply(b *testing.B) {
 	for _, count := range []int{1, 50, 200} {

@@ -57,13 +57,6 @@ func newIndex(s network.State) index {
 	return x
 }
 
-// holding is what only one ENI can have: an address in a VPC, or a MAC.
-type holding struct {
-	vpc  string
-	addr netip.Addr
-	mac  network.MAC
-}
-
 var (
 	_ network.Fabric   = (*Fabric)(nil)
 	_ network.Listener = (*Fabric)(nil)
@@ -147,10 +140,6 @@ func (f *Fabric) remember(o observed) {
 	}
 }
 
-func holdings(vpc string, e network.ENI) []holding {
-	return []holding{{vpc: vpc, addr: e.PrivateIPv4}, {mac: e.MAC}}
-}
-
 // Attach implements [network.Fabric].
 func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment, error) {
 	a, err := f.attach(ctx, e)
@@ -230,27 +219,39 @@ func (f *Fabric) router(vpc string) *router {
 	return f.routers[vpc]
 }
 
-// build makes an ENI, lets it through, and records it, in this order, so that a record vouches for the rest.
+// build makes an ENI and lets it through.
 func (f *Fabric) build(ctx context.Context, r *router, rec record) error {
+	if err := f.makeENI(ctx, r, rec); err != nil {
+		return err
+	}
+	if err := r.admit(nil, rec.ENI); err != nil {
+		return errors.Join(err, f.expel(rec))
+	}
+	return nil
+}
+
+// makeENI makes an ENI and then records it, in this order, so that the record vouches for the rest. Nothing passes it
+// until the router's ruleset knows it, and the next Apply sets that whole.
+func (f *Fabric) makeENI(ctx context.Context, r *router, rec record) error {
 	if err := f.claim(ctx, rec); err != nil {
 		return err
 	}
-	e := rec.ENI
-	if err := r.makeENI(rec.Attachment.NetNS, e, rec.Attachment); err != nil {
+	if err := r.makeENI(rec.Attachment.NetNS, rec.ENI, rec.Attachment); err != nil {
 		f.release(rec)
 		return err
 	}
-	err := r.admit(nil, e)
-	if err == nil {
-		err = f.records.create(rec)
-	}
-	f.mu.Lock()
-	f.attached[e.ID] = rec // also after an error, for expel
-	f.mu.Unlock()
+	err := f.records.create(rec)
+	f.setAttached(rec) // also after an error, for expel
 	if err != nil {
 		return errors.Join(err, f.expel(rec))
 	}
 	return nil
+}
+
+func (f *Fabric) setAttached(rec record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attached[rec.ENI.ID] = rec
 }
 
 // change lets an attached ENI have other groups, and records what else is new about it.
@@ -267,66 +268,8 @@ func (f *Fabric) change(r *router, have, want record) error {
 	if err := f.records.replace(want); err != nil {
 		return errors.Join(err, r.admit(&want.ENI, have.ENI))
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.attached[want.ENI.ID] = want
+	f.setAttached(want)
 	return nil
-}
-
-// claim takes an ENI's address and MAC, once nothing is left of who had them before, or of the ENI itself.
-func (f *Fabric) claim(ctx context.Context, rec record) error {
-	for {
-		f.mu.Lock()
-		var busy chan struct{}
-		for _, h := range holdings(rec.VPC, rec.ENI) {
-			other, held := f.holders[h]
-			if !held {
-				continue
-			}
-			if busy = f.removals[other]; busy == nil {
-				f.mu.Unlock()
-				return inUse(h, other)
-			}
-		}
-		if own := f.removals[rec.ENI.ID]; own != nil {
-			busy = own
-		}
-		if busy == nil {
-			for _, h := range holdings(rec.VPC, rec.ENI) {
-				f.holders[h] = rec.ENI.ID
-			}
-			f.mu.Unlock()
-			return nil
-		}
-		f.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func inUse(h holding, other string) error {
-	if h.mac.IsZero() {
-		return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, h.addr, other)
-	}
-	return fmt.Errorf("%w: MAC address %s is that of %s", network.ErrInvalid, h.mac, other)
-}
-
-// release gives address and MAC back.
-func (f *Fabric) release(rec record) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.releaseLocked(rec)
-}
-
-func (f *Fabric) releaseLocked(rec record) {
-	for _, h := range holdings(rec.VPC, rec.ENI) {
-		if f.holders[h] == rec.ENI.ID {
-			delete(f.holders, h)
-		}
-	}
 }
 
 // Detach implements [network.Fabric].
