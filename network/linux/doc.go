@@ -54,7 +54,8 @@
 // address of the host. The host's own packets carry its end of the link as source.
 //
 // ip_forward is switched on when an ENI with a public address and a default route of the host meet, and only if it is
-// off. The links of all fabrics are marked then, and who removes the last marked link switches it off again.
+// off. The links of all fabrics are marked then, and who removes the last marked link switches it off again. While it is
+// on, the host forwards between its other links too, as far as its firewall lets it.
 //
 // A VPC whose CIDR overlaps a route of the host or another VPC's is made without a link, and Apply returns an error that
 // matches [network.ErrConflict].
