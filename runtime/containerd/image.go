@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -24,6 +26,10 @@ import (
 // An image that Pull or ImportImage made available has two records in containerd: one under its name, which moves with
 // the tag, and one under runtime.Image.Ref, which is the repository with the digest and does not. The records keep the
 // content, and a label on the configuration keeps the unpacked layers.
+
+// indexLabel is on the record of an image for another platform than the machine's, and holds the Ref of the index that
+// it came from.
+const indexLabel = "io.fardel/index"
 
 // pulls is what a driver has in memory of images. The zero value is ready for use.
 type pulls struct {
@@ -67,10 +73,7 @@ func (d *Driver) Images(ctx context.Context) ([]runtime.Image, error) {
 		if err != nil || tagged[record.Name] {
 			continue
 		}
-		known, err := d.knownImage(ctx, record.Target, platforms.Default(), "")
-		if known == nil && err == nil { // pulled for another platform
-			known, err = d.knownImage(ctx, record.Target, platforms.All, "all")
-		}
+		known, err := d.anyPlatform(ctx, record.Target)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", record.Name, err)
 		}
@@ -80,6 +83,30 @@ func (d *Driver) Images(ctx context.Context) ([]runtime.Image, error) {
 	}
 	slices.SortFunc(list, func(a, b runtime.Image) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// anyPlatform returns what is here of an image: that for this machine's platform, or else the first.
+func (d *Driver) anyPlatform(ctx context.Context, target ocispec.Descriptor) (*knownImage, error) {
+	known, err := d.knownImage(ctx, target, platforms.Default(), "")
+	if known != nil || err != nil && !errors.Is(err, runtime.ErrImagePlatform) {
+		return known, err
+	}
+	var index document
+	if err := readDocument(ctx, d.client.ContentStore(), target, &index); err != nil {
+		return nil, err
+	}
+	for _, manifest := range append(index.Manifests, target) {
+		known, err := d.knownImage(ctx, manifest, platforms.All, "all")
+		if err != nil {
+			return nil, err
+		}
+		if known != nil {
+			same := *known
+			same.image.Digest = target.Digest.String()
+			return &same, nil
+		}
+	}
+	return nil, nil
 }
 
 // named completes an image with its names.
@@ -121,10 +148,17 @@ func (d *Driver) RemoveImage(ctx context.Context, ref string) error {
 		gone = append(gone, others...)
 	} else if len(others) == 1 { // itself
 		gone = append(gone, pinned)
+		for _, record := range records { // of other platforms
+			if record.Labels[indexLabel] == pinned {
+				gone = append(gone, record.Name)
+			}
+		}
 	}
 	d.pulls.forget(target.Target.Digest)
 	var errs []error
-	for i, record := range slices.Compact(gone) {
+	slices.Sort(gone)
+	gone = slices.Compact(gone)
+	for i, record := range gone {
 		var opts []images.DeleteOpt
 		if i == len(gone)-1 {
 			opts = append(opts, images.SynchronousDelete())

@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -224,15 +227,15 @@ func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownIma
 // record makes the image known under its digest and then under its name.
 func (d *Driver) record(ctx context.Context, r request, target ocispec.Descriptor, k *knownImage) (runtime.Image, error) {
 	img := k.requested(r)
-	pinned := target
-	if r.platform != "" {
-		pinned = k.manifest
+	pinned, labels := target, map[string]string{}
+	if ref := r.name.Pinned(target.Digest.String()); img.Ref != ref {
+		pinned, labels[indexLabel] = k.manifest, ref
 	}
-	if err := d.putRecord(ctx, img.Ref, pinned); err != nil {
+	if err := d.putRecord(ctx, img.Ref, pinned, labels); err != nil {
 		return img, err
 	}
 	if r.name.Digest == "" {
-		if err := d.putRecord(ctx, r.name.String(), target); err != nil {
+		if err := d.putRecord(ctx, r.name.String(), target, nil); err != nil {
 			return img, err
 		}
 	}
@@ -240,11 +243,12 @@ func (d *Driver) record(ctx context.Context, r request, target ocispec.Descripto
 	return img, nil
 }
 
-func (d *Driver) putRecord(ctx context.Context, name string, target ocispec.Descriptor) error {
+func (d *Driver) putRecord(ctx context.Context, name string, target ocispec.Descriptor, labels map[string]string) error {
 	target.Annotations, target.Platform = nil, nil // of the archive or index it was found in
 	record := images.Image{Name: name, Target: target, Labels: map[string]string{ownerLabel: d.cfg.Owner}}
+	maps.Copy(record.Labels, labels)
 	service := d.client.ImageService()
-	_, err := service.Update(ctx, record, "target", "labels."+ownerLabel)
+	_, err := service.Update(ctx, record, "target", "labels")
 	if errdefs.IsNotFound(err) {
 		_, err = service.Create(ctx, record)
 	}

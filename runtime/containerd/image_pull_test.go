@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -306,6 +308,34 @@ func (s imageTests) pullShared(t *testing.T) {
 	}
 }
 
+// pullLayersOnce pulls different images with the same layers at once.
+func (s imageTests) pullLayersOnce(t *testing.T) {
+	r := newRegistry(t, false)
+	layers := []image.Layer{payload(200, 60_000), payload(201, 60_000)}
+	const count = 5
+	for i := range count {
+		img, err := image.New(image.Config{Architecture: "amd64", Command: []string{fmt.Sprint(i)}, Gzip: true}, layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.push(t, fmt.Sprintf("app:%d", i), img)
+	}
+	d := s.open(t)
+	var group sync.WaitGroup
+	for i := range count {
+		group.Go(func() {
+			img, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: fmt.Sprintf("%s/app:%d", r.host, i), Platform: "linux/amd64"})
+			if err != nil || !slices.Equal(img.Command, []string{fmt.Sprint(i)}) {
+				t.Errorf("image %d: %+v, %v", i, img, err)
+			}
+		})
+	}
+	group.Wait()
+	if blobs := r.asked("/blobs/"); len(blobs) != count+len(layers) {
+		t.Errorf("%d requests for %d configurations and %d layers: %q", len(blobs), count, len(layers), blobs)
+	}
+}
+
 // onlyWaiters counts the waiters of all flights. The caller holds the lock.
 func onlyWaiters(d *Driver) int {
 	n := 0
@@ -409,6 +439,20 @@ func (s imageTests) pullPlatforms(t *testing.T) {
 	}
 	if blobs := r.asked("/blobs/"); len(blobs) > 1 {
 		t.Errorf("layers of an image for another platform were fetched: %q", blobs)
+	}
+	list, err := d.Images(t.Context())
+	if err != nil || len(list) != 2 || list[0].Name != amd.Name || list[0].Platform != "linux/amd64" || list[1].Ref != arm.Ref {
+		t.Errorf("Images: %+v, %v; want the tag and the other platform", list, err)
+	}
+	if err := d.RemoveImage(t.Context(), r.host+"/multi:1"); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, d)
+	if _, err := pull("multi:1", "linux/arm64"); err != nil {
+		t.Error(err)
+	}
+	if list, err := d.Images(t.Context()); err != nil || len(list) != 2 || list[0].Digest != digest || list[1].Ref != arm.Ref {
+		t.Errorf("Images, with the other platform alone: %+v, %v", list, err)
 	}
 	if _, err := pull("multi:1", "no platform"); !errors.Is(err, runtime.ErrInvalid) {
 		t.Errorf("a platform that is none: %v", err)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -47,6 +49,7 @@ func (s imageTests) run(t *testing.T) {
 		{"PullOnce", s.pullOnce},
 		{"PullSurvivesRestartOffline", s.pullSurvivesRestartOffline},
 		{"PullShared", s.pullShared},
+		{"PullLayersOnce", s.pullLayersOnce},
 		{"PullCancelledLeavesNothing", s.pullCancelledLeavesNothing},
 		{"TransferCutOffByCrash", s.transferCutOffByCrash},
 		{"PullPlatforms", s.pullPlatforms},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -110,6 +111,12 @@ func execCancel(c *check) {
 	c.want("Exec, cancelled", <-done, context.Canceled)
 	if got, _ := c.status(spec.ID); got.State != runtime.StateRunning {
 		c.t.Errorf("after a cancelled Exec the container is %s", got.State)
+	}
+	if stater, ok := c.Driver.(runtime.Stater); ok && slices.Contains(c.Lacks, Kernel) { // a process has no threads there
+		c.eventually("the end of the process", func() bool {
+			stats, err := stater.Stats(c.ctx, spec.ID)
+			return err == nil && stats.PIDs == 1
+		})
 	}
 	c.need(Kernel)
 	c.eventually("the end of the process", func() bool {
