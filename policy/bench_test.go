@@ -175,3 +175,92 @@ func BenchmarkNewSet(b *testing.B) {
 		policy.NewSet(all...)
 	}
 }
+
+// BenchmarkLayers is a whole ecs:RunTask by a role session: two identity policies, a boundary, a session policy, three
+// levels of SCPs, two of RCPs, and a resource policy.
+func BenchmarkLayers(b *testing.B) {
+	layers, r := runTask(b)
+	benchmark(b, layers, r)
+}
+
+func runTask(tb testing.TB) (*policy.Layers, *policy.Request) {
+	tb.Helper()
+	one := func(kind policy.Kind, statements ...string) *policy.Set {
+		return policy.NewSet(parse(tb, kind, `{"Version":"2012-10-17","Statement":[`+strings.Join(statements, ",")+`]}`))
+	}
+	const (
+		full  = `{"Effect":"Allow","Action":"*","Resource":"*"}`
+		tasks = `{"Sid":"RunInProd","Effect":"Allow","Action":["ecs:RunTask","ecs:StopTask","ecs:DescribeTasks"],"Resource":["arn:aws:ecs:*:123456789012:task-definition/web:*","arn:aws:ecs:*:123456789012:task/prod/*"],"Condition":{"ArnEquals":{"ecs:cluster":"arn:aws:ecs:us-east-1:123456789012:cluster/prod"}}}`
+		pass  = `{"Sid":"PassTaskRoles","Effect":"Allow","Action":"iam:PassRole","Resource":"arn:aws:iam::123456789012:role/ecs/*","Condition":{"StringEquals":{"iam:PassedToService":"ecs-tasks.amazonaws.com"}}}`
+		logs  = `{"Effect":"Allow","Action":["logs:CreateLogStream","logs:PutLogEvents"],"Resource":"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/*"}`
+		noTag = `{"Effect":"Deny","Action":"ecs:DeleteCluster","Resource":"*","Condition":{"StringNotEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"}}}`
+		noRgn = `{"Effect":"Deny","NotAction":["iam:*","sts:*","organizations:*"],"Resource":"*","Condition":{"StringNotEquals":{"aws:RequestedRegion":["us-east-1","eu-west-1"]}}}`
+		noTLS = `{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*","Condition":{"BoolIfExists":{"aws:SecureTransport":"false"}}}`
+		noOrg = `{"Effect":"Deny","Principal":"*","Action":["s3:*","sqs:*","ecs:*"],"Resource":"*","Condition":{"StringNotEqualsIfExists":{"aws:PrincipalOrgID":"o-1"},"BoolIfExists":{"aws:PrincipalIsAWSService":"false"}}}`
+	)
+	layers := &policy.Layers{
+		Identity: []*policy.Set{policy.NewSet(
+			parse(tb, policy.Identity, `{"Version":"2012-10-17","Statement":[`+tasks+`,`+pass+`,`+noTag+`]}`),
+			parse(tb, policy.Identity, `{"Version":"2012-10-17","Statement":[`+logs+`]}`))},
+		Boundary: one(policy.Boundary, `{"Effect":"Allow","Action":["ecs:*","logs:*","iam:PassRole","s3:Get*"],"Resource":"*"}`),
+		Session:  one(policy.Session, `{"Effect":"Allow","Action":"ecs:*","Resource":"arn:aws:ecs:us-east-1:123456789012:*"}`),
+		Resource: one(policy.Resource, `{"Effect":"Deny","Principal":"*","Action":"ecs:*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`),
+		SCPs:     []*policy.Set{one(policy.ServiceControl, full), one(policy.ServiceControl, full, noRgn), one(policy.ServiceControl, full)},
+		RCPs:     []*policy.Set{one(policy.ResourceControl, noTLS), one(policy.ResourceControl, noOrg)},
+	}
+	r, err := policy.NewRequest("arn:aws:sts::123456789012:assumed-role/deploy/ci", "ecs:RunTask",
+		"arn:aws:ecs:us-east-1:123456789012:task-definition/web:7", map[string][]string{
+			"ecs:cluster":          {"arn:aws:ecs:us-east-1:123456789012:cluster/prod"},
+			"aws:SourceIp":         {"10.1.2.3"},
+			"aws:SecureTransport":  {"true"},
+			"aws:RequestedRegion":  {"us-east-1"},
+			"aws:PrincipalOrgID":   {"o-1"},
+			"aws:PrincipalAccount": {"123456789012"},
+		})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return layers, r
+}
+
+// BenchmarkDirectory decides for one of a thousand principals with five policies each, of five statements each.
+func BenchmarkDirectory(b *testing.B) {
+	var d policy.Directory
+	w := workload{"", 1000, exactAction, bucketPrefix, noCondition}
+	for i := range 1000 {
+		var names []string
+		for k := range 5 {
+			name := fmt.Sprintf("p%d-%d", i, k)
+			p, err := policy.Parse([]byte(w.document(i-k)), policy.Options{Name: name})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := d.Put(p); err != nil {
+				b.Fatal(err)
+			}
+			names = append(names, name)
+		}
+		if err := d.Attach(fmt.Sprintf("arn:aws:iam::123456789012:user/u%d", i), policy.Attachments{Policies: names}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := w.request(b)
+	r.Principal.Name = "arn:aws:iam::123456789012:user/u999"
+	b.Run("Decide", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if got := d.Decide(r, nil); !got.Allowed() {
+				b.Fatal(got)
+			}
+		}
+	})
+	b.Run("Put", func(b *testing.B) {
+		b.ReportAllocs()
+		p := d.Policy("p500-2")
+		for b.Loop() {
+			if err := d.Put(p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

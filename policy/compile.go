@@ -31,7 +31,7 @@ func (c *checker) compileStatement(st *statement, d *draft) {
 	st.anyResource = c.opts.Kind == Trust
 
 	actions := d.elem[elemAction] + d.elem[elemNotAction]
-	st.actions = make([]actionPattern, 0, c.count(actions))
+	st.actions = make([]pattern, 0, c.count(actions))
 	_ = c.each(actions, func(n int32) error {
 		st.actions = append(st.actions, newActionPattern(c.nodes[n].text))
 		return nil
@@ -50,13 +50,13 @@ func (c *checker) compileStatement(st *statement, d *draft) {
 }
 
 // newActionPattern compiles an action. "*:*" names everything, as "*" does.
-func newActionPattern(text string) actionPattern {
+func newActionPattern(text string) pattern {
 	text = lowerString(text)
 	if text == "*:*" {
 		text = "*"
 	}
 	p, _ := newPattern(text, how{wildcards: true})
-	return actionPattern{pattern: p, hash: hashFold(p.text)}
+	return p
 }
 
 // count is the number of values of a list or of members of an object, 1 for any other value and 0 for none.

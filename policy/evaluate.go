@@ -22,10 +22,9 @@ type Layers struct {
 
 // evaluation is the working memory of one decision. It lives on the stack.
 type evaluation struct {
-	request    *Request
-	resource   splitARN
-	actionHash uint32
-	bounded    bool // the principal has a permissions boundary
+	request  *Request
+	resource splitARN
+	bounded  bool // the principal has a permissions boundary
 
 	// What the set evaluated last says.
 	deny  *statement
@@ -35,7 +34,7 @@ type evaluation struct {
 
 // Evaluate decides a request. It is pure, waits for nothing, allocates nothing and reads no clock.
 func Evaluate(l *Layers, r *Request) Decision {
-	e := evaluation{request: r, actionHash: hashFold(r.Action), bounded: l.Boundary != nil}
+	e := evaluation{request: r, bounded: l.Boundary != nil}
 	if !r.Principal.ours() {
 		return e.outsider(l)
 	}
@@ -192,7 +191,7 @@ func (a *answers) limited(layer Layer, st *statement) Decision {
 
 // consider evaluates a statement and reports whether it denies, which ends the evaluation.
 func (e *evaluation) consider(st *statement) bool {
-	if !e.useful(st) || !st.matchesAction(e.request.Action, e.actionHash) || !st.matchesResource(e) {
+	if !e.useful(st) || !st.matchesAction(e.request.Action) || !st.matchesResource(e) {
 		return false
 	}
 	for i := range st.conditions {

@@ -315,7 +315,8 @@ func lowerString(s string) string {
 func (p *pattern) matchFold(s string) bool {
 	switch p.shape {
 	case shapeLiteral:
-		return len(p.text) == len(s) && prefixFold(s, p.text)
+		last := len(s) - 1 // names of one service differ at the end, if not in length
+		return len(p.text) == len(s) && (last < 0 || lower(s[last]) == p.text[last]) && prefixFold(s, p.text)
 	case shapeAny:
 		return true
 	case shapePrefix:

@@ -126,26 +126,16 @@ type statement struct {
 	notPrincipal bool
 	anyResource  bool // a trust policy names none: it is about its role
 
-	actions    []actionPattern
+	actions    []pattern // in lower case
 	resources  []arnPattern
 	principals *principals // nil where the kind has none
 	conditions []condition
 }
 
-// actionPattern is an action in lower case. The hash is that of the whole name for a literal.
-type actionPattern struct {
-	pattern
-	hash uint32
-}
-
 // matchesAction reports whether Action covers, or NotAction leaves, the action.
-func (st *statement) matchesAction(action string, hash uint32) bool {
+func (st *statement) matchesAction(action string) bool {
 	for i := range st.actions {
-		a := &st.actions[i]
-		if a.shape == shapeLiteral && a.hash != hash {
-			continue
-		}
-		if a.matchFold(action) {
+		if st.actions[i].matchFold(action) {
 			return !st.notAction
 		}
 	}

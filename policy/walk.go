@@ -113,7 +113,7 @@ func (e *evaluation) considerEntry(m *memo, x *entry) bool {
 		return false
 	}
 	st := x.member.statement
-	if x.check&checkAction != 0 && !st.matchesAction(e.request.Action, e.actionHash) {
+	if x.check&checkAction != 0 && !st.matchesAction(e.request.Action) {
 		return false
 	}
 	if x.resource != nil && !x.resource.match(ctx, e.request.Resource, &e.resource) {
