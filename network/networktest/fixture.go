@@ -26,15 +26,15 @@ type Fixture interface {
 	Leftovers(t testing.TB) []string
 }
 
-// session is a fixture with an open fabric.
-type session struct {
+// rig is a fixture with an open fabric.
+type rig struct {
 	Fixture
 	network.Fabric
 }
 
-func open(t testing.TB, x Fixture) *session {
+func open(t testing.TB, x Fixture) *rig {
 	t.Helper()
-	s := &session{x, x.Open(t)}
+	s := &rig{x, x.Open(t)}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -44,7 +44,7 @@ func open(t testing.TB, x Fixture) *session {
 }
 
 // reopen closes the fabric and opens another one, as a restart of the program does.
-func (s *session) reopen(t testing.TB) {
+func (s *rig) reopen(t testing.TB) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatalf("close: %v", err)
@@ -52,14 +52,14 @@ func (s *session) reopen(t testing.TB) {
 	s.Fabric = s.Open(t)
 }
 
-func (s *session) mustApply(t testing.TB, state network.State) {
+func (s *rig) mustApply(t testing.TB, state network.State) {
 	t.Helper()
 	if err := s.Apply(t.Context(), state); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
 }
 
-func (s *session) mustAttach(t testing.TB, e network.ENI) network.Attachment {
+func (s *rig) mustAttach(t testing.TB, e network.ENI) network.Attachment {
 	t.Helper()
 	a, err := s.Attach(t.Context(), e)
 	if err != nil {
@@ -79,7 +79,7 @@ const maxReports = 5
 
 // compare sends packets and compares with what Evaluate says of the state. A packet that should arrive and does not is
 // sent once more with patience: a machine may be slow, and it must not be wrong.
-func (s *session) compare(t testing.TB, state network.State, flows []network.Flow) {
+func (s *rig) compare(t testing.TB, state network.State, flows []network.Flow) {
 	t.Helper()
 	got := s.Send(t, flows, shortPatience)
 	wrong := 0

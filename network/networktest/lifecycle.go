@@ -24,7 +24,7 @@ func same(t testing.TB, what string, got, want any) {
 	}
 }
 
-func (s *session) list(t testing.TB) []network.Attachment {
+func (s *rig) list(t testing.TB) []network.Attachment {
 	t.Helper()
 	list, err := s.Attachments(t.Context())
 	if err != nil {
@@ -58,7 +58,7 @@ func wantError(t testing.TB, what string, err, want error) {
 	}
 }
 
-func applyTwice(t *testing.T, s *session) {
+func applyTwice(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	state.ENIs = []network.ENI{eni(state, 0), eni(state, 1)}
 	s.mustApply(t, state)
@@ -68,7 +68,7 @@ func applyTwice(t *testing.T, s *session) {
 	same(t, "ENIs", ids(first), sortedIDs(state.ENIs...))
 }
 
-func applyInvalid(t *testing.T, s *session) {
+func applyInvalid(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	state.ENIs = []network.ENI{eni(state, 0)}
 	s.mustApply(t, state)
@@ -79,7 +79,7 @@ func applyInvalid(t *testing.T, s *session) {
 	same(t, "attachments after an Apply that was refused", s.list(t), before)
 }
 
-func applyENIs(t *testing.T, s *session) {
+func applyENIs(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	a, b, c := eni(state, 0), eni(state, 1), eni(state, 2)
 	state.ENIs = []network.ENI{a, b}
@@ -100,7 +100,7 @@ func applyENIs(t *testing.T, s *session) {
 	}
 }
 
-func applyMoves(t *testing.T, s *session) {
+func applyMoves(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	e, peer := eni(state, 0), eni(state, 3)
 	state.ENIs = []network.ENI{e, peer}
@@ -113,7 +113,7 @@ func applyMoves(t *testing.T, s *session) {
 	s.compare(t, state, []network.Flow{flow(peer, e.PrivateIPv4, 80), flow(peer, moved.PrivateIPv4, 80), flow(moved, peer.PrivateIPv4, 80)})
 }
 
-func applyNothing(t *testing.T, s *session) {
+func applyNothing(t *testing.T, s *rig) {
 	state := join(vpc(t, 1), vpc(t, 2))
 	state.ENIs = []network.ENI{eni(vpc(t, 1), 0), eni(vpc(t, 2), 0)}
 	s.mustApply(t, state)
@@ -126,7 +126,7 @@ func applyNothing(t *testing.T, s *session) {
 	s.mustApply(t, emptyState())
 }
 
-func cancelled(t *testing.T, s *session) {
+func cancelled(t *testing.T, s *rig) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	state := vpc(t, 1)
@@ -138,7 +138,7 @@ func cancelled(t *testing.T, s *session) {
 	s.mustAttach(t, eni(state, 0))
 }
 
-func attachDescribes(t *testing.T, s *session) {
+func attachDescribes(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	e := eni(state, 0)
@@ -155,7 +155,7 @@ func attachDescribes(t *testing.T, s *session) {
 	same(t, "Hostname", s.mustAttach(t, named).Hostname, "web.example.internal")
 }
 
-func attachTwice(t *testing.T, s *session) {
+func attachTwice(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	first := s.mustAttach(t, eni(state, 0))
@@ -163,13 +163,13 @@ func attachTwice(t *testing.T, s *session) {
 	same(t, "list", s.list(t), []network.Attachment{first})
 }
 
-func attachBeforeApply(t *testing.T, s *session) {
+func attachBeforeApply(t *testing.T, s *rig) {
 	_, err := s.Attach(t.Context(), eni(vpc(t, 1), 0))
 	wantError(t, "Attach", err, network.ErrNotFound)
 	same(t, "ENIs", len(s.list(t)), 0)
 }
 
-func attachUnknown(t *testing.T, s *session) {
+func attachUnknown(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	_, err := s.Attach(t.Context(), eni(state, 0, network.NewID("sg", "nobody's")))
@@ -179,7 +179,7 @@ func attachUnknown(t *testing.T, s *session) {
 	same(t, "ENIs", len(s.list(t)), 0)
 }
 
-func attachInvalid(t *testing.T, s *session) {
+func attachInvalid(t *testing.T, s *rig) {
 	state := join(vpc(t, 1), vpc(t, 2))
 	s.mustApply(t, state)
 	edits := map[string]func(*network.ENI){
@@ -200,7 +200,7 @@ func attachInvalid(t *testing.T, s *session) {
 	same(t, "ENIs", len(s.list(t)), 0)
 }
 
-func attachOther(t *testing.T, s *session) {
+func attachOther(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	first := s.mustAttach(t, eni(state, 0))
@@ -211,7 +211,7 @@ func attachOther(t *testing.T, s *session) {
 	same(t, "list", s.list(t), []network.Attachment{first})
 }
 
-func attachUsed(t *testing.T, s *session) {
+func attachUsed(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	first := s.mustAttach(t, eni(state, 0))
@@ -226,7 +226,7 @@ func attachUsed(t *testing.T, s *session) {
 	same(t, "list", s.list(t), []network.Attachment{first})
 }
 
-func attachMany(t *testing.T, s *session) {
+func attachMany(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	const count = 12
@@ -258,7 +258,7 @@ func attachMany(t *testing.T, s *session) {
 	same(t, "ENIs after Detach", len(s.list(t)), 0)
 }
 
-func detach(t *testing.T, s *session) {
+func detach(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	if err := s.Detach(t.Context(), eni(state, 0).ID); err != nil {
 		t.Errorf("Detach before Apply: %v", err)
@@ -280,7 +280,7 @@ func detach(t *testing.T, s *session) {
 	same(t, "Address", again.Address.Addr(), eni(state, 0).PrivateIPv4)
 }
 
-func detachAddress(t *testing.T, s *session) {
+func detachAddress(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	s.mustAttach(t, eni(state, 0))
@@ -295,7 +295,7 @@ func detachAddress(t *testing.T, s *session) {
 	s.compare(t, state, []network.Flow{flow(peer, heir.PrivateIPv4, 80), flow(heir, peer.PrivateIPv4, 80)})
 }
 
-func restart(t *testing.T, s *session) {
+func restart(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	a, b := eni(state, 0), eni(state, 1)
 	state.ENIs = []network.ENI{a}
@@ -311,7 +311,7 @@ func restart(t *testing.T, s *session) {
 	s.compare(t, state, []network.Flow{flow(a, b.PrivateIPv4, 80), flow(b, a.PrivateIPv4, 80)})
 }
 
-func restartDetach(t *testing.T, s *session) {
+func restartDetach(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	a, b := eni(state, 0), eni(state, 1)
 	state.ENIs = []network.ENI{a, b}
@@ -328,7 +328,7 @@ func restartDetach(t *testing.T, s *session) {
 	s.compare(t, state, []network.Flow{flow(b, a.PrivateIPv4, 80)})
 }
 
-func closed(t *testing.T, s *session) {
+func closed(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	s.mustApply(t, state)
 	s.mustAttach(t, eni(state, 0))

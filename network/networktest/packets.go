@@ -28,7 +28,7 @@ func pairs(enis []network.ENI, port uint16) []network.Flow {
 	return flows
 }
 
-func packetsDefault(t *testing.T, s *session) {
+func packetsDefault(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	alone := group(state, "alone")
 	state.SecurityGroups = append(state.SecurityGroups, alone)
@@ -37,7 +37,7 @@ func packetsDefault(t *testing.T, s *session) {
 	s.compare(t, state, pairs(state.ENIs, 80))
 }
 
-func packetsGroups(t *testing.T, s *session) {
+func packetsGroups(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	lb := group(state, "lb", tcp(443, 443, everywhere()...))
 	web := group(state, "web",
@@ -57,7 +57,7 @@ func packetsGroups(t *testing.T, s *session) {
 	s.compare(t, state, flows)
 }
 
-func packetsChange(t *testing.T, s *session) {
+func packetsChange(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	open, shut := group(state, "open", tcp(0, 65535, everywhere()...)), group(state, "shut")
 	member := group(state, "member", network.Rule{Protocol: network.AllProtocols, Groups: []string{open.ID}})
@@ -78,7 +78,7 @@ func packetsChange(t *testing.T, s *session) {
 	s.compare(t, state, pairs(state.ENIs, 80))
 }
 
-func packetsRules(t *testing.T, s *session) {
+func packetsRules(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	web := group(state, "web", tcp(80, 80, everywhere()...))
 	state.SecurityGroups = append(state.SecurityGroups, web)
@@ -95,7 +95,7 @@ func packetsRules(t *testing.T, s *session) {
 	s.compare(t, state, both)
 }
 
-func packetsDetached(t *testing.T, s *session) {
+func packetsDetached(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	state.ENIs = []network.ENI{eni(state, 0), eni(state, 1)}
 	s.mustApply(t, state)
@@ -109,7 +109,7 @@ func packetsDetached(t *testing.T, s *session) {
 		network.Flow{FromHost: true, Destination: gone.PrivateIPv4, Protocol: network.UDP, SourcePort: 1, DestinationPort: 80}))
 }
 
-func packetsForged(t *testing.T, s *session) {
+func packetsForged(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	state.ENIs = []network.ENI{eni(state, 0), eni(state, 1), eni(state, 2)}
 	state.ENIs[0].AssignPublicIP = true
@@ -129,7 +129,7 @@ func packetsForged(t *testing.T, s *session) {
 	s.compare(t, state, flows)
 }
 
-func packetsHost(t *testing.T, s *session) {
+func packetsHost(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	shut := group(state, "shut")
 	state.SecurityGroups = append(state.SecurityGroups, shut)
@@ -149,7 +149,7 @@ func packetsHost(t *testing.T, s *session) {
 	s.compare(t, state, flows)
 }
 
-func packetsOutside(t *testing.T, s *session) {
+func packetsOutside(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	quiet := group(state, "quiet")
 	quiet.Egress = []network.Rule{tcp(443, 443, everywhere()...)}
@@ -175,7 +175,7 @@ func packetsOutside(t *testing.T, s *session) {
 	s.compare(t, state, variants(flow(state.ENIs[0], s.OutsideAddr(), 80)))
 }
 
-func packetsVPCs(t *testing.T, s *session) {
+func packetsVPCs(t *testing.T, s *rig) {
 	one, two := vpc(t, 1), vpc(t, 2)
 	state := join(one, two)
 	state.ENIs = []network.ENI{eni(one, 0), eni(one, 1), eni(two, 0), eni(two, 1)}
@@ -184,7 +184,7 @@ func packetsVPCs(t *testing.T, s *session) {
 	s.compare(t, state, pairs(state.ENIs, 80))
 }
 
-func packetsNowhere(t *testing.T, s *session) {
+func packetsNowhere(t *testing.T, s *rig) {
 	state := vpc(t, 1)
 	state.ENIs = []network.ENI{eni(state, 0), eni(state, 1)}
 	state.ENIs[0].AssignPublicIP = true

@@ -17,7 +17,7 @@ const (
 
 // packetsRandom compares packets in random states with Evaluate. The seed is in the test's log; states follow one
 // another in one fabric, so changes are tried, too.
-func packetsRandom(t *testing.T, s *session) {
+func packetsRandom(t *testing.T, s *rig) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := random{rand.New(rand.NewPCG(seed, 0))}
@@ -122,7 +122,7 @@ func (r random) rule(s network.State, groups []string) network.Rule {
 	return rule
 }
 
-func (r random) flow(state network.State, s *session) network.Flow {
+func (r random) flow(state network.State, s *rig) network.Flow {
 	f := network.Flow{Protocol: pick(r, network.TCP, network.TCP, network.UDP, network.ICMP, "253"),
 		DestinationPort: pick[uint16](r, 1, 22, 80, 81, 443, 8080, 65535)}
 	if f.Protocol == network.ICMP {

@@ -6,7 +6,7 @@ import "testing"
 func Run(t *testing.T, machine func(t testing.TB) Fixture) {
 	checks := []struct {
 		name  string
-		check func(t *testing.T, s *session)
+		check func(t *testing.T, s *rig)
 	}{
 		{"apply twice", applyTwice},
 		{"apply what is invalid", applyInvalid},
