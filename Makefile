@@ -21,7 +21,7 @@ test: ## install what is missing and run every test
 test-plain: ## the tests that need no root, with the race detector
 	@.ci/test plain
 
-test-root: ## all tests, as root, with nothing skipped
+test-root: ## all tests, as root
 	@.ci/setup test
 	@.ci/test root
 
