@@ -54,6 +54,7 @@ var table = []row{
 	{"internal/leaktest", []string{"internal/lane"}, "every test imports it"},
 	{"internal/archtest", nil, "it reads the others as text"},
 	{"internal/bench/...", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/...", "internal/cgroup"}, "it measures what a user can use"},
+	{"internal/vm", nil, "it brings up a machine and runs the tests of the others there, as programs"},
 	{".", nil, "the root is documentation"},
 	{"examples/...", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/..."}, "an example uses what its reader can import"},
 }

@@ -52,7 +52,7 @@ func root(t testing.TB) string {
 		t.Fatal(err)
 	}
 	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if isModule(dir) {
 			return dir
 		}
 	}
@@ -81,13 +81,29 @@ func walk(t testing.TB, fn func(name string)) {
 	}
 }
 
-// load parses every Go file that is not in testdata.
+// inOther reports whether a folder below the root is of another module.
+func inOther(top, dir string) bool {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if isModule(filepath.Join(top, dir)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
+
+// load parses every Go file of the module that is not in testdata. Other modules in the repository have reasons of their
+// own.
 func load(t testing.TB) []*file {
 	t.Helper()
 	top := root(t)
 	var files []*file
 	walk(t, func(name string) {
-		if !strings.HasSuffix(name, ".go") || strings.Contains("/"+name, "/testdata/") {
+		if !strings.HasSuffix(name, ".go") || strings.Contains("/"+name, "/testdata/") || inOther(top, path.Dir(name)) {
 			return
 		}
 		src, err := os.ReadFile(filepath.Join(top, name))
