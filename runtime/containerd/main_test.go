@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -26,7 +28,17 @@ func TestMain(m *testing.M) {
 		fmt.Println("child:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if guestDir, err = os.MkdirTemp("", "fardel-guest-"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(guestDir)
+	return m.Run()
 }
 
 // crashImage is in the store before a child starts.

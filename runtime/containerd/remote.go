@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -10,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
@@ -123,8 +126,11 @@ func (r *remote) terminalURI(path string) string {
 
 // daemonError turns an error of gRPC into one of errdefs.
 func daemonError(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case strings.Contains(err.Error(), "ttrpc: closed"): // containerd 1.6 gives no better name to a shim that has ended
+		return fmt.Errorf("%w: %w", err, errdefs.ErrUnavailable)
 	}
 	return errgrpc.ToNative(err)
 }

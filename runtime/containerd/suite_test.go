@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -23,13 +25,12 @@ import (
 	"github.com/fardel-io/fardel/runtime/runtimetest"
 )
 
+// guestDir is made and removed by TestMain.
+var guestDir string
+
 // guest builds the program that the suite runs in containers, once.
 var guest = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fardel-guest-")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "guest")
+	file := filepath.Join(guestDir, "guest")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "../runtimetest/guest/static")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -79,6 +80,24 @@ func openEmbedded(t *testing.T, dir, owner string) *Driver {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// closeEmpty removes what a test that failed has left, and closes the driver.
+func closeEmpty(t *testing.T, d *Driver) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	inv, err := d.List(ctx)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, s := range inv.Sandboxes {
+		if err := d.RemoveSandbox(ctx, s.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // leftovers are the things with our owner marks.
@@ -143,11 +162,7 @@ func TestEmbedSuite(t *testing.T) {
 	runtimetest.Run(t, func(t *testing.T) runtimetest.Fixture {
 		dir, owner := t.TempDir(), fmt.Sprintf("suite-%d", os.Getpid())
 		d := openEmbedded(t, dir, owner)
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
 			Driver:   d,
 			AddImage: func(ctx context.Context, ref string, config runtime.Image) error { return addGuest(t, d, ref, config) },
@@ -218,11 +233,7 @@ func testDaemon(t *testing.T, path string) {
 		n++
 		dir, owner := t.TempDir(), fmt.Sprintf("suite-%d-%d", os.Getpid(), n)
 		d := openConnected(t, socket, dir, owner)
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
 			Driver:   d,
 			AddImage: func(ctx context.Context, ref string, config runtime.Image) error { return addGuest(t, d, ref, config) },

@@ -1,3 +1,5 @@
+//go:build linux
+
 package containerd
 
 import (
@@ -13,29 +15,46 @@ import (
 // tasks is what runs containers: shims of our own, or a containerd daemon. A task is a container that was created and
 // not deleted; it is named by its container. Errors are those of containerd's errdefs.
 type tasks interface {
+	sandboxes
+	lives
+	remains
+	execs
+}
+
+// sandboxes is what tasks of one sandbox share.
+type sandboxes interface {
 	// openSandbox readies a sandbox for tasks. It may be repeated, also after a restart.
 	openSandbox(ctx context.Context, id string) error
 	// closeSandbox ends what openSandbox started. No error if there is none.
 	closeSandbox(ctx context.Context, id string) error
-
 	// mayReturn reports whether what is unavailable may be back later: a daemon is restarted, a shim is not.
 	mayReturn() bool
+}
 
+// lives is the life of processes.
+type lives interface {
 	create(ctx context.Context, t target, c creation) (pid int, err error)
 	start(ctx context.Context, t target) error
 	// wait blocks until the process has ended.
 	wait(ctx context.Context, t target) (ended, error)
 	state(ctx context.Context, t target) (taskState, error)
 	kill(ctx context.Context, t target, signal int, all bool) error
-	// delete forgets a process that has ended when its output is copied. reclaim removes a task whatever its state, also
-	// when what ran it is gone, and says how it ended if that is known.
+	// delete forgets a process that has ended when its output is copied.
 	delete(ctx context.Context, t target) error
+}
+
+// remains is the removal of what a crash left.
+type remains interface {
+	// reclaim removes a task whatever its state, also when what ran it is gone, and says how it ended if that is known.
 	reclaim(ctx context.Context, t target) (ended, bool, error)
 	// forget removes what is kept for a container without task.
 	forget(ctx context.Context, t target) error
 	// sweep removes what there is of containers that are not known.
 	sweep(ctx context.Context, known func(container string) bool) error
+}
 
+// execs is what further processes need beyond their life.
+type execs interface {
 	exec(ctx context.Context, t target, p *specs.Process, streams cio.Config) error
 	resize(ctx context.Context, t target, width, height uint16) error
 	closeStdin(ctx context.Context, t target) error
