@@ -91,19 +91,19 @@ func TestReasons(t *testing.T) {
 		}
 		d := policy.Evaluate(layers, r)
 		message := d.Message(r)
+		st, ok := d.Statement()
 		switch {
 		case d.Outcome == policy.ImplicitlyDenied:
-			if d.Policy != nil || d.Layer == policy.LayerNone || !strings.Contains(message, " because no ") {
+			if ok || d.Layer == policy.LayerNone || !strings.Contains(message, " because no ") {
 				t.Errorf("%s: %v: %s", c.ID, d, message)
 			}
-		case d.Policy == nil:
+		case !ok:
 			if r.Principal.Type != policy.Root {
 				t.Errorf("%s: %v names no policy", c.ID, d)
 			}
 		default:
-			st := d.Policy.Statement(d.Statement)
 			fits := false
-			for _, l := range layerOf[d.Policy.Kind()] {
+			for _, l := range layerOf[st.Policy.Kind()] {
 				fits = fits || l == d.Layer
 			}
 			if st.Deny != (d.Outcome == policy.ExplicitlyDenied) || !fits {

@@ -72,13 +72,20 @@ type Decision struct {
 	// Layer is where it was decided: the layer that allowed, denied or, for an implicit denial, was silent.
 	Layer Layer
 
-	// Policy and Statement (from 0) name the statement that allowed or denied: one of them where several did. Policy is
-	// nil when none did, and for a root user.
-	Policy    *Policy
-	Statement int
-
 	// Level is the level of the organization, from 0 at the root, for the two layers of controls.
 	Level int
+
+	// statement allowed or denied. Four fields and no more: the compiler keeps such a struct in registers.
+	statement *statement
+}
+
+// Statement is the statement that allowed or denied: one of them where several did. There is none when silence decided,
+// and none for a root user.
+func (d Decision) Statement() (st Statement, ok bool) {
+	if d.statement == nil {
+		return Statement{}, false
+	}
+	return d.statement.policy.Statement(d.statement.index), true
 }
 
 // Allowed reports whether the request may proceed.
@@ -110,15 +117,15 @@ func (d Decision) String() string {
 	if d.Layer == LayerServiceControl || d.Layer == LayerResourceControl {
 		s += fmt.Sprintf(" level %d", d.Level)
 	}
-	if d.Policy == nil {
+	st, ok := d.Statement()
+	if !ok {
 		return s
 	}
-	st := d.Policy.Statement(d.Statement)
 	s += fmt.Sprintf(" statement %d", st.Index)
 	if st.Sid != "" {
 		s += " (Sid " + st.Sid + ")"
 	}
-	if name := d.Policy.Name(); name != "" {
+	if name := st.Policy.Name(); name != "" {
 		s += " of " + name
 	}
 	return s

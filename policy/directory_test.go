@@ -155,7 +155,8 @@ func TestDirectoryChanges(t *testing.T) {
 					t.Errorf("untouched policy: %v", got)
 					return
 				}
-				if got := d.Decide(moving, nil); got.Allowed() && got.Policy.Name() != "p150" {
+				got := d.Decide(moving, nil)
+				if st, ok := got.Statement(); ok && st.Policy.Name() != "p150" {
 					t.Errorf("allowed by %v", got)
 					return
 				}

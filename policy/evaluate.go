@@ -62,7 +62,8 @@ func Evaluate(l *Layers, r *Request) Decision {
 	if e.run(l.Resource); e.deny != nil {
 		return explicit(resourceLayer, e.deny, 0)
 	}
-	a := answers{layer: resourceLayer, mustGrant: mustGrant, resource: e.allow, grant: e.grant}
+	var a answers // filled in field by field: a literal would be built elsewhere and copied
+	a.layer, a.mustGrant, a.resource, a.grant = resourceLayer, mustGrant, e.allow, e.grant
 	if a.identity = e.identity(l); e.deny != nil {
 		return explicit(LayerIdentity, e.deny, 0)
 	}
@@ -133,11 +134,11 @@ func (e *evaluation) resourceControls(l *Layers) (d Decision) {
 }
 
 func explicit(layer Layer, st *statement, level int) Decision {
-	return Decision{Outcome: ExplicitlyDenied, Layer: layer, Policy: st.policy, Statement: st.index, Level: level}
+	return Decision{Outcome: ExplicitlyDenied, Layer: layer, Level: level, statement: st}
 }
 
 func allowedBy(layer Layer, st *statement) Decision {
-	return Decision{Outcome: Allowed, Layer: layer, Policy: st.policy, Statement: st.index}
+	return Decision{Outcome: Allowed, Layer: layer, statement: st}
 }
 
 // answers is what the layers said of a request that none of them denies.
