@@ -108,16 +108,18 @@ func (t *Tree) dirs(name string) []string {
 // Lock makes the parent group and takes an exclusive lock on it, which ends with the process. It fails at once with
 // [ErrLocked] when another process, or another Tree of this one, has it.
 func (t *Tree) Lock() (io.Closer, error) {
-	if err := t.makeParent(); err != nil {
-		return nil, err
-	}
 	dir := t.dir("memory", "")
 	for {
+		// Another driver may remove the groups above ours, or ours if it had the lock, as long as nothing is in them.
+		err := t.makeParent()
+		if errors.Is(err, fs.ErrNotExist) && exists(filepath.Dir(filepath.Dir(dir))) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
 		f, err := os.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) { // removed by the one who had the lock
-			if err := t.makeParent(); err != nil {
-				return nil, err
-			}
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -134,6 +136,11 @@ func (t *Tree) Lock() (io.Closer, error) {
 		}
 		f.Close()
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // ErrLocked says that the parent group belongs to another process.
