@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-cgroup2 test-cgroup2 check lint bench setup clean
+.PHONY: help run test test-plain test-root test-cgroup2 check lint bench setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -27,13 +27,8 @@ test-root: ## all tests, as root
 
 test-cgroup2: ## what cgroup v2 matters to, in a virtual machine (about 20 minutes without KVM)
 	@.ci/setup vm
-	@$(GO) build -o bin/vm ./internal/vm
-	@./bin/vm
-
-test-cgroup2: ## the tests that meet the kernel, in a VM with cgroup v2 as distributions have it
-	@.ci/setup cgroup2
-	@CGO_ENABLED=0 $(GO) build -o .cache/vm/vm ./internal/vm
-	@.cache/vm/vm $(VM)
+	@CGO_ENABLED=0 $(GO) build -o bin/vm ./internal/vm
+	@./bin/vm $(VM)
 
 check: ## what takes seconds: format, vet for Linux and for others, the rules of the repository
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w $$files" | tr '\n' ' '; echo; exit 1; }

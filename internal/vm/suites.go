@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// suite is tests of one package that run in the VM.
+type suite struct {
+	name    string
+	pkg     string // folder in the repository
+	run     string // as go test -run; "" is all
+	skip    string // as go test -skip
+	runtime string // OCI runtime that stands for runc; "" is runc itself
+	systemd bool   // only with systemd as first process
+	short   bool   // also in the reduced set
+	env     []string
+	timeout time.Duration
+}
+
+// suites are what is tested in the VM. Names say the package and what differs.
+var suites = []suite{
+	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", short: true, timeout: 8 * time.Minute},
+	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 8 * time.Minute},
+	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 10 * time.Minute},
+	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 10 * time.Minute},
+	{name: "local-runc", pkg: "scheduler/local", short: true, timeout: 6 * time.Minute},
+	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 6 * time.Minute},
+	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 8 * time.Minute},
+}
+
+// choose returns the suites that a run is about.
+func choose(names string, short, systemd bool) ([]suite, error) {
+	var chosen []suite
+	for _, s := range suites {
+		wanted := names == "" || slices.ContainsFunc(strings.Split(names, ","), func(n string) bool { return strings.Contains(s.name, n) })
+		if wanted && (!short || s.short) && (systemd || !s.systemd) {
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-suites %q names none of the %d suites", names, len(suites))
+	}
+	return chosen, nil
+}
+
+// builder builds what suites run, below dir, once each.
+type builder struct{ repository, dir string }
+
+// steps builds the test binaries of suites and returns what to run.
+func (b builder) steps(ctx context.Context, chosen []suite) ([]step, error) {
+	guest := filepath.Join(b.dir, "guest")
+	if err := b.goRun(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", guest, "./runtime/runtimetest/guest/static"); err != nil {
+		return nil, err
+	}
+	built := map[string]bool{}
+	var steps []step
+	for _, s := range chosen {
+		binary := filepath.Join(b.dir, strings.ReplaceAll(s.pkg, "/", "-")+".test")
+		if !built[binary] {
+			if err := b.goRun(ctx, "test", "-c", "-trimpath", "-o", binary, "./"+s.pkg); err != nil {
+				return nil, err
+			}
+			built[binary] = true
+		}
+		args := []string{binary, "-test.v", "-test.count=1", "-test.timeout=" + s.timeout.String()}
+		if s.run != "" {
+			args = append(args, "-test.run="+s.run)
+		}
+		if s.skip != "" {
+			args = append(args, "-test.skip="+s.skip)
+		}
+		path := substitute("go") + ":" + stepPath
+		if s.runtime != "" {
+			path = substitute(s.runtime) + ":" + path
+		}
+		env := append([]string{"FARDEL_GUEST=" + guest, "PATH=" + path}, s.env...)
+		steps = append(steps, step{
+			Name: s.name, Dir: filepath.Join(b.repository, s.pkg), Args: args, Env: env,
+			Timeout: s.timeout + 10*time.Second, // after the binary's own, which says more
+		})
+	}
+	return steps, nil
+}
+
+func (b builder) goRun(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = b.repository
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as little as possible is read through the share
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// verdict counts the tests of a suite and says what is wrong with its outcome, nil for nothing.
+func verdict(o outcome, t tally) error {
+	var errs []error
+	switch {
+	case o.Err != "":
+		errs = append(errs, errors.New(o.Err))
+	case o.Code != 0:
+		errs = append(errs, fmt.Errorf("exit code %d", o.Code))
+	}
+	if t.passed == 0 {
+		errs = append(errs, errors.New("no test ran"))
+	}
+	if t.skipped > 0 {
+		errs = append(errs, fmt.Errorf("%d skipped, where nothing may be", t.skipped))
+	}
+	return errors.Join(errs...)
+}
