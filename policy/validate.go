@@ -65,7 +65,7 @@ func (c *checker) scanFormats(n int32) {
 		text := c.nodes[i].text
 		if message := resourceProblem(text); message != "" && (!found || text < first) {
 			first, found = text, true
-			c.badResource = c.fail(i, c.words(message, message, "Policy has invalid resource"), "no resource")
+			c.badResource = c.fail(i, c.words(message, message, "Policy has invalid resource"), "no such resource can be")
 		}
 		return nil
 	})
