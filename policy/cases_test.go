@@ -131,3 +131,26 @@ func forEachDecision(tb testing.TB, f func(*policy.Layers, *policy.Request)) {
 		f(layers, r)
 	})
 }
+
+// TestExplain: an explanation lists a statement that applies for every decision that a statement made, and none that
+// denies for one that allows.
+func TestExplain(t *testing.T) {
+	forEachDecision(t, func(layers *policy.Layers, r *policy.Request) {
+		x := policy.Explain(layers, r)
+		if want := policy.Evaluate(layers, r); x.Decision != want {
+			t.Fatalf("explained %v, decided %v", x.Decision, want)
+		}
+		denies, decided := false, false
+		st, byStatement := x.Decision.Statement()
+		for _, f := range x.Findings {
+			denies = denies || f.Applies && f.Statement.Deny
+			decided = decided || f.Applies && f.Statement == st
+			if f.Applies != (f.Reason == "") {
+				t.Errorf("finding %+v", f)
+			}
+		}
+		if denies != (x.Decision.Outcome == policy.ExplicitlyDenied) || byStatement && !decided {
+			t.Errorf("%v", x)
+		}
+	})
+}

@@ -15,7 +15,9 @@ func TestMessage(t *testing.T) {
 		deny   = `{"Effect":"Deny","Action":"*","Resource":"*"}`
 		forAll = `{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}`
 	)
-	set := func(kind policy.Kind, statement string) *policy.Set { return policy.NewSet(named(t, kind, "p", statement)) }
+	set := func(kind policy.Kind, statement string) *policy.Set {
+		return policy.NewSet(named(t, kind, "p", statement))
+	}
 	identity := []*policy.Set{set(policy.Identity, all)}
 	const start = "User: " + alice + " is not authorized to perform: s3:GetObject on resource: " + object
 	for _, c := range []struct {
@@ -59,7 +61,9 @@ func TestRules(t *testing.T) {
 		key      = "arn:aws:kms:us-east-1:123456789012:key/1"
 		provider = "arn:aws:iam::123456789012:oidc-provider/login.example.com"
 	)
-	set := func(kind policy.Kind, statement string) *policy.Set { return policy.NewSet(named(t, kind, "p", statement)) }
+	set := func(kind policy.Kind, statement string) *policy.Set {
+		return policy.NewSet(named(t, kind, "p", statement))
+	}
 	all := []*policy.Set{set(policy.Identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`)}
 	trusts := func(who string) *policy.Set {
 		return set(policy.Trust, `{"Effect":"Allow","Principal":`+who+`,"Action":"sts:AssumeRole*"}`)

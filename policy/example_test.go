@@ -114,3 +114,60 @@ func ExampleSet_Replace() {
 	// ImplicitlyDenied
 	// Allowed
 }
+
+func ExampleExplain() {
+	p, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[
+		{"Sid":"Tasks","Effect":"Allow","Action":"ecs:*","Resource":"arn:aws:ecs:*:*:task/prod/*"},
+		{"Sid":"Team","Effect":"Allow","Action":"ecs:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"blue"}}},
+		{"Sid":"NoExec","Effect":"Deny","Action":"ecs:ExecuteCommand","Resource":"*"}
+	]}`), policy.Options{Name: "operators"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	layers := policy.Layers{Identity: []*policy.Set{policy.NewSet(p)}}
+	r, err := policy.NewRequest("arn:aws:iam::123456789012:user/alice", "ecs:StopTask",
+		"arn:aws:ecs:eu-west-1:123456789012:task/test/1", map[string][]string{"aws:ResourceTag/team": {"red"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(policy.Explain(&layers, r))
+	r.Resource = "arn:aws:ecs:eu-west-1:123456789012:task/prod/1"
+	fmt.Println(policy.AllowedActions(&layers, r, []string{"ecs:StopTask", "ecs:ExecuteCommand", "s3:GetObject"}))
+	// Output:
+	// ImplicitlyDenied by Identity
+	// Identity: operators Tasks statement 0: Allow does not apply: Resource does not cover arn:aws:ecs:eu-west-1:123456789012:task/test/1
+	// Identity: operators Team statement 1: Allow does not apply: Condition StringEquals aws:ResourceTag/team is false: the request has red
+	// Identity: operators NoExec statement 2: Deny does not apply: Action does not cover ecs:StopTask
+	// [ecs:StopTask]
+}
+
+func ExampleDirectory_Clone() {
+	const alice = "arn:aws:iam::123456789012:user/alice"
+	p, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecs:*","Resource":"*"}}`), policy.Options{Name: "all"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var d policy.Directory
+	if err := d.Put(p); err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := policy.NewRequest(alice, "ecs:RunTask", "*", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	trial := d.Clone()
+	if err := trial.Attach(alice, policy.Attachments{Policies: []string{"all"}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("now:", d.Decide(r, nil).Outcome)
+	fmt.Println("then:", trial.Decide(r, nil).Outcome)
+	// Output:
+	// now: ImplicitlyDenied
+	// then: Allowed
+}
