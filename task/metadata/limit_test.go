@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -69,5 +71,26 @@ func TestLimiterForgets(t *testing.T) {
 	}
 	if b := l.buckets[busy]; b.tokens >= 1 {
 		t.Errorf("the busy caller has %g tokens", b.tokens)
+	}
+}
+
+// TestLimiterShared: requests come at once, and no more tokens are given than there are.
+func TestLimiterShared(t *testing.T) {
+	l := newLimiter(40, 60)
+	now := at(0)
+	var passed atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				if l.allow(limitKey{}, now) {
+					passed.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := passed.Load(); got != 60 {
+		t.Errorf("%d of 400 passed, want 60", got)
 	}
 }
