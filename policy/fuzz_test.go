@@ -362,7 +362,13 @@ func (g generator) document(kind policy.Kind) json.RawMessage {
 			st["Principal"] = g.principal()
 		}
 		if st["Effect"] == "Deny" || g.chance(60) {
-			st["Condition"] = g.condition()
+			all := g.condition()
+			for range g.IntN(3) {
+				for op, keys := range g.condition() {
+					all[op] = keys
+				}
+			}
+			st["Condition"] = all
 		}
 		statements = append(statements, st)
 	}

@@ -155,6 +155,7 @@ func (x *index) update(e *edit, m *member, f func(*bucket, entry) *bucket) {
 // add puts a statement into the index, which the edit must own.
 func (x *index) add(e *edit, st *statement) {
 	m := &member{statement: st}
+	most, shares := 0, 0
 	for i := range st.conditions {
 		c := &st.conditions[i]
 		use, _ := x.conditions.get(c.signature)
@@ -164,16 +165,23 @@ func (x *index) add(e *edit, st *statement) {
 		use.uses++
 		x.conditions = x.conditions.set(e, c.signature, use)
 		m.conditions = append(m.conditions, use.condition)
+		if use.uses > most {
+			most, shares = use.uses, i
+		}
 	}
-	m.findSelective()
+	m.findSelective() // before the order changes: remove must find the same
+	if shares > 0 {
+		m.conditions[0], m.conditions[shares] = m.conditions[shares], m.conditions[0]
+	}
 	x.update(e, m, func(b *bucket, at entry) *bucket { return b.add(e, at, 0) })
 }
 
-// remove takes a statement out.
+// remove takes out a statement that was added.
 func (x *index) remove(e *edit, st *statement) {
 	m := &member{statement: st}
 	for i := range st.conditions {
-		m.conditions = append(m.conditions, &st.conditions[i])
+		use, _ := x.conditions.get(st.conditions[i].signature)
+		m.conditions = append(m.conditions, use.condition)
 	}
 	m.findSelective()
 	x.update(e, m, func(b *bucket, _ entry) *bucket { return b.remove(e, m, 0) })

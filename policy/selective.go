@@ -81,20 +81,20 @@ func addressPath(buf *[maxAddressPath]byte, a netip.Addr, prefix int) []byte {
 }
 
 // findSelective lists the conditions that buckets are split by: those with whole values before those with prefixes.
+// Together they list no more than maxAlternatives combinations of values.
 func (m *member) findSelective() {
-	var prefixes []*condition
-	for _, c := range m.conditions {
-		places, exact := c.places()
-		useless := func(p place) bool { return p.path == "" }
-		switch {
-		case len(places) == 0 || len(places) > maxAlternatives || slices.ContainsFunc(places, useless):
-		case exact:
+	combinations := 1
+	for _, wantExact := range [...]bool{true, false} {
+		for _, c := range m.conditions {
+			places, exact := c.places()
+			useless := func(p place) bool { return p.path == "" }
+			if exact != wantExact || len(places) == 0 || len(places)*combinations > maxAlternatives || slices.ContainsFunc(places, useless) {
+				continue
+			}
+			combinations *= len(places)
 			m.selective = append(m.selective, c)
-		default:
-			prefixes = append(prefixes, c)
 		}
 	}
-	m.selective = append(m.selective, prefixes...)
 }
 
 // search looks at the statements of a split that want a value like the request's.

@@ -90,14 +90,29 @@ func (e *evaluation) walkResources(m *memo, n *radix[bucket], s string) bool {
 }
 
 func (e *evaluation) visit(m *memo, b *bucket) bool {
-	for i := range b.entries {
-		if e.considerEntry(m, &b.entries[i]) {
+	if e.visitList(m, &b.entries) {
+		return true
+	}
+	for i := range b.groups {
+		g := &b.groups[i]
+		if m.holds(g.condition, &e.request.Context) && e.visitList(m, &g.entries) {
 			return true
 		}
 	}
 	for i := range b.splits {
 		if e.search(m, &b.splits[i]) {
 			return true
+		}
+	}
+	return false
+}
+
+func (e *evaluation) visitList(m *memo, l *list) bool {
+	for _, c := range l.chunks {
+		for i := range c.entries {
+			if e.considerEntry(m, &c.entries[i]) {
+				return true
+			}
 		}
 	}
 	return false
