@@ -74,6 +74,7 @@ func (m *Memory) Update(ctx context.Context, changes ...Change) (Revision, error
 	next := state{revision: m.state.revision + 1, entries: m.state.entries}
 	var events []Event
 	for _, c := range changes {
+		//exhaustive:enforce
 		switch c.Op {
 		case OpPut:
 			e := Entry{Key: c.Key, Value: append([]byte{}, c.Value...), Revision: next.revision}

@@ -163,6 +163,7 @@ func (u *update) apply(entries *bbolt.Bucket, state store.Revision) error {
 	for _, c := range u.changes {
 		key := []byte(c.Key)
 		event := store.Event{Entry: store.Entry{Key: c.Key, Revision: state + 1}}
+		//exhaustive:enforce
 		switch c.Op {
 		case store.OpPut:
 			if err := entries.Put(key, encode(key, c.Value, state+1)); err != nil {

@@ -83,6 +83,7 @@ func applied(before content, c store.Change) content {
 	for k, v := range before {
 		after[k] = v
 	}
+	//exhaustive:enforce
 	switch c.Op {
 	case store.OpPut:
 		after[c.Key] = string(c.Value)
