@@ -140,13 +140,13 @@ func (q *Request) Build() (*policy.Request, error) {
 func (c *Case) Layers() (*policy.Layers, error) {
 	var p parser
 	l := &policy.Layers{Identity: []*policy.Set{p.set(policy.Identity, c.IdentityPolicies)}}
-	if len(c.ResourcePolicy) > 0 {
+	if present(c.ResourcePolicy) {
 		l.Resource = p.set(c.resourceKind(), []json.RawMessage{c.ResourcePolicy})
 	}
 	if len(c.Boundaries) > 0 {
 		l.Boundary = p.set(policy.Boundary, c.Boundaries)
 	}
-	if len(c.SessionPolicy) > 0 {
+	if present(c.SessionPolicy) {
 		l.Session = p.set(policy.Session, []json.RawMessage{c.SessionPolicy})
 	}
 	for _, level := range c.SCPs {
@@ -157,6 +157,9 @@ func (c *Case) Layers() (*policy.Layers, error) {
 	}
 	return l, p.err
 }
+
+// present reports whether a member is there and not null.
+func present(document json.RawMessage) bool { return len(document) > 0 && string(document) != "null" }
 
 // resourceKind tells a trust policy from other policies of resources.
 func (c *Case) resourceKind() policy.Kind {

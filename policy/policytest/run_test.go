@@ -18,6 +18,7 @@ func TestRun(t *testing.T) {
 	}{
 		{"right", `{"id":"x",` + request + `,` + identity + `,"expected":"Allowed"}`, "Allowed", "Allowed", true},
 		{"wrong", `{"id":"x",` + request + `,` + identity + `,"expected":"ImplicitlyDenied"}`, "ImplicitlyDenied", "Allowed", false},
+		{"null is absent", `{"id":"x",` + request + `,` + identity + `,"resourcePolicy":null,"sessionPolicy":null,"permissionBoundaryPolicies":null,"scps":null,"expected":"Allowed"}`, "Allowed", "Allowed", true},
 		{"bad policy", `{"id":"x",` + request + `,"identityPolicies":[{}],"expected":"Allowed"}`, "Allowed",
 			"error: policy: Identity 0: Syntax errors in policy. (line 1 column 1: Statement is missing)", false},
 		{"bad principal", `{"id":"x","request":{"principal":"a"},"expected":"Allowed"}`, "Allowed",
