@@ -120,8 +120,8 @@ func daysSince1970(year, month, day int64) int64 {
 func parseClock(s string) (seconds int64, nanos int32, ok bool) {
 	zone := int64(0)
 	if i := strings.IndexAny(s, "zZ+-"); i >= 0 {
-		if zone, ok = parseZone(s[i:]); !ok {
-			return 0, 0, false
+		if zone, ok = parseZone(s[i:]); !ok || strings.IndexByte(s[:i], ':') < 0 {
+			return 0, 0, false // hours alone have no zone
 		}
 		s = s[:i]
 	}

@@ -17,6 +17,23 @@
 // A program with many principals keeps their policies in a [Directory], which finds the layers of a request by itself
 // and takes changes while decisions are made.
 //
+// What an authorizer is asked (a principal, an action, a resource, conditions as a map) is what [NewRequest] takes:
+//
+//	r, err := policy.NewRequest(q.Principal, q.Action, q.Resource, q.Conditions)
+//	if err != nil {
+//		return err
+//	}
+//	return directory.Decide(r, nil).Err(r)
+//
+// # Speed
+//
+// A set of more than a few statements is an index: a trie over the names of actions, under each a trie over resources
+// that knows parts of an ARN that are "*", and where many statements still stand in one place, a trie over the values
+// that they want of a condition key. A decision follows the request's own names through them, so its cost does not grow
+// with the number of policies; what it cannot avoid is statements that fit in all of this and differ only in conditions
+// of other kinds (negated ones, numbers, dates, patterns that begin with a wildcard), which it evaluates one by one. The
+// tries are immutable and share their nodes: changing one policy copies the few nodes on its way.
+//
 // # What it is not
 //
 // It knows no actions, resources or condition keys of any service: a misspelled action is a valid one that nobody asks

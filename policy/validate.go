@@ -322,9 +322,12 @@ func resourceProblem(text string) string {
 	if !more {
 		return msgVendorRegex
 	}
-	service, rest, _ := strings.Cut(rest, ":")
+	service, rest, more := strings.Cut(rest, ":")
 	region, rest, _ := strings.Cut(rest, ":")
 	_, path, _ := strings.Cut(rest, ":")
+	if !more {
+		region = "*" // as missing parts are
+	}
 	switch {
 	case service == "s3" && region != "" && !strings.HasPrefix(path, "accesspoint/"):
 		return "Resource " + text + " can not contain region information."
