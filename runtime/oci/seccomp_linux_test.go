@@ -1,0 +1,74 @@
+package oci
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// permits says what a profile's rules make of a system call with one argument that matters.
+func permits(rules []specs.LinuxSyscall, name string, arg uint64) bool {
+	return slices.ContainsFunc(rules, func(r specs.LinuxSyscall) bool {
+		if r.Action != specs.ActAllow || !slices.Contains(r.Names, name) {
+			return false
+		}
+		for _, a := range r.Args {
+			if a.Index != 0 {
+				continue
+			}
+			ok := map[specs.LinuxSeccompOperator]bool{
+				specs.OpEqualTo: arg == a.Value, specs.OpLessThan: arg < a.Value,
+				specs.OpMaskedEqual: arg&a.Value == a.ValueTwo,
+			}
+			if !ok[a.Op] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestMergedProfileSaysTheSame(t *testing.T) {
+	plain, err := seccomp.GetDefaultProfile(&specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged := mergeValues(plain.Syscalls)
+	if len(merged) >= len(plain.Syscalls) {
+		t.Errorf("%d rules became %d", len(plain.Syscalls), len(merged))
+	}
+	values := []uint64{1 << 17, 1<<17 | 8, 1<<32 - 1, 1 << 32, 1<<32 | 2, 1<<64 - 1}
+	for v := range uint64(300) {
+		values = append(values, v)
+	}
+	for _, name := range []string{"socket", "personality", "clone", "read", "mount"} {
+		for _, v := range values {
+			if was, is := permits(plain.Syscalls, name, v), permits(merged, name, v); was != is {
+				t.Errorf("%s(%d): allowed %v became %v", name, v, was, is)
+			}
+		}
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	for name, values := range map[string][]uint64{
+		"none": nil, "one": {5}, "twice": {5, 5}, "pair": {4, 5}, "not aligned": {5, 6}, "all": {0, 1, 2, 3, 4, 5, 6, 7},
+		"sparse": {0, 1, 2, 7, 8, 9, 10, 13, 14, 15, 16, 28, 29, 30, 31},
+	} {
+		var covered []uint64
+		for _, b := range blocks(slices.Clone(values)) {
+			if b.first%b.size != 0 {
+				t.Errorf("%s: block %+v is not aligned", name, b)
+			}
+			for i := range b.size {
+				covered = append(covered, b.first+i)
+			}
+		}
+		want := slices.Compact(slices.Sorted(slices.Values(values)))
+		if !slices.Equal(covered, want) {
+			t.Errorf("%s: %v covered by blocks of %v", name, want, covered)
+		}
+	}
+}
