@@ -53,4 +53,14 @@ type Stats struct {
 	PIDsLimit        uint64 // 0 is none
 	ReadBytes        uint64 // from block devices
 	WriteBytes       uint64
+
+	// What its processes waited for, as the kernel's pressure stall information has it: with cgroup v2 and a kernel that
+	// measures it, else zero.
+	CPUPressure, MemoryPressure, IOPressure Pressure
+}
+
+// Pressure is time lost for want of a resource, since the group was made.
+type Pressure struct {
+	Some time.Duration // at least one process waited
+	Full time.Duration // all that had something to do waited
 }

@@ -143,6 +143,9 @@ func statsV2(read func(file string) string) runtime.Stats {
 		OOMKills:         field(read("memory.events"), "oom_kill"),
 		PIDs:             number(read("pids.current")),
 		PIDsLimit:        limit(read("pids.max")),
+		CPUPressure:      pressure(read("cpu.pressure")),
+		MemoryPressure:   pressure(read("memory.pressure")),
+		IOPressure:       pressure(read("io.pressure")),
 	}
 	// Lines of "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0".
 	for word := range strings.FieldsSeq(read("io.stat")) {
@@ -154,6 +157,21 @@ func statsV2(read func(file string) string) runtime.Stats {
 		}
 	}
 	return s
+}
+
+// pressure reads lines of "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", the total in microseconds.
+func pressure(text string) (p runtime.Pressure) {
+	for line := range strings.Lines(text) {
+		kind, rest, _ := strings.Cut(line, " ")
+		_, total, _ := strings.Cut(rest, "total=")
+		switch d := time.Duration(number(total)) * time.Microsecond; kind {
+		case "some":
+			p.Some = d
+		case "full":
+			p.Full = d
+		}
+	}
+	return p
 }
 
 // field is the number after a key in lines of "key number".

@@ -207,13 +207,17 @@ func TestStatsV2(t *testing.T) {
 		"cpu.stat":       "usage_usec 2000\nuser_usec 1500\nsystem_usec 500\nnr_periods 9\nnr_throttled 4\nthrottled_usec 70\n",
 		"memory.current": "5000\n", "memory.stat": "anon 1\ninactive_file 9000\n", "memory.max": "536870912\n", "memory.peak": "6000\n",
 		"memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\noom_group_kill 0\n", "pids.current": "1\n", "pids.max": "64\n",
-		"io.stat": "254:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n8:0 rbytes=1 wbytes=2\n",
+		"io.stat":         "254:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n8:0 rbytes=1 wbytes=2\n",
+		"cpu.pressure":    "some avg10=1.50 avg60=0.20 avg300=0.00 total=900\n",
+		"memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=7000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5000\n",
 	}
 	got := statsV2(func(file string) string { return files[file] })
 	want := runtime.Stats{
 		CPU: 2 * time.Millisecond, CPUUser: 1500 * time.Microsecond, CPUSystem: 500 * time.Microsecond,
 		CPUPeriods: 9, CPUThrottled: 4, CPUThrottledTime: 70 * time.Microsecond,
 		Memory: 5000, MemoryLimit: 536870912, MemoryPeak: 6000, OOMKills: 2, PIDs: 1, PIDsLimit: 64, ReadBytes: 11, WriteBytes: 22,
+		CPUPressure:    runtime.Pressure{Some: 900 * time.Microsecond},
+		MemoryPressure: runtime.Pressure{Some: 7 * time.Millisecond, Full: 5 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -64,7 +64,7 @@ func (m machine) run(ctx context.Context, p plan, out io.Writer) ([]outcome, err
 
 // boot starts QEMU and waits for its end.
 func (m machine) boot(ctx context.Context, qemu, initramfs, results, console string, out io.Writer) error {
-	accel := []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
+	accel := []string{"-accel", "tcg,thread=multi", "-cpu", "qemu64"}
 	if kvmWorks() {
 		accel = []string{"-accel", "kvm", "-cpu", "host"}
 	}
@@ -72,7 +72,7 @@ func (m machine) boot(ctx context.Context, qemu, initramfs, results, console str
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc",
 		"-smp", strconv.Itoa(m.cpus), "-m", strconv.Itoa(m.memory),
 		"-kernel", m.kernel.image(), "-initrd", initramfs,
-		"-append", strings.TrimSpace("console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on cgroup_no_v1=all psi=1 "+m.append),
+		"-append", strings.TrimSpace("console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on cgroup_no_v1=all psi=1 tsc=reliable audit=0 "+m.append),
 		"-chardev", "file,id=console,path="+console, "-serial", "chardev:console",
 		"-device", "virtio-serial-pci",
 		"-chardev", "stdio,id=output,signal=off", "-device", "virtserialport,chardev=output,name="+outputPort,

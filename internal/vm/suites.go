@@ -59,7 +59,7 @@ type builder struct{ repository, dir string }
 // steps builds the test binaries of suites and returns what to run.
 func (b builder) steps(ctx context.Context, chosen []suite) ([]step, error) {
 	guest := filepath.Join(b.dir, "guest")
-	if err := b.goRun(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", guest, "./runtime/runtimetest/guest/static"); err != nil {
+	if err := b.goRun(ctx, "build", "-ldflags=-s -w", "-o", guest, "./runtime/runtimetest/guest/static"); err != nil {
 		return nil, err
 	}
 	built := map[string]bool{}
@@ -67,7 +67,7 @@ func (b builder) steps(ctx context.Context, chosen []suite) ([]step, error) {
 	for _, s := range chosen {
 		binary := filepath.Join(b.dir, strings.ReplaceAll(s.pkg, "/", "-")+".test")
 		if !built[binary] {
-			if err := b.goRun(ctx, "test", "-c", "-trimpath", "-o", binary, "./"+s.pkg); err != nil {
+			if err := b.goRun(ctx, "test", "-c", "-ldflags=-s -w", "-o", binary, "./"+s.pkg); err != nil {
 				return nil, err
 			}
 			built[binary] = true
