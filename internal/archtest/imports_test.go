@@ -97,7 +97,6 @@ var modules = []importers{
 
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
 	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
-	{"github.com/rogpeppe/go-internal", []string{testsOnly}, "scripts as tests"},
 }
 
 func TestImportTable(t *testing.T) {

@@ -9,7 +9,10 @@ import (
 )
 
 // Driver runs containers on Linux.
-type Driver struct{ runtime.Driver }
+type Driver struct {
+	runtime.Driver
+	runtime.ImageStore
+}
 
 // Close does nothing.
 func (d *Driver) Close() error { return nil }
