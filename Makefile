@@ -44,7 +44,7 @@ bench: ## what a launch costs, beside runc, ctr, docker and podman; a decision, 
 	@$(GO) build -o bin/launch ./internal/bench/launch
 	@$(SUDO) ./bin/launch
 	$(GO) test -run '^$$' -bench . ./task/... ./network ./policy/... ./scheduler/store/...
-	cd bench/policy && $(GO) test -run '^$$' -bench . -benchmem
+	cd internal/bench/policy && $(GO) test -run '^$$' -bench . -benchmem
 
 setup: ## install what the tests need
 	@.ci/setup test

@@ -1,8 +1,8 @@
-module github.com/fardel-io/fardel/bench/policy
+module github.com/fardel-io/fardel/internal/bench/policy
 
 go 1.26.6
 
-replace github.com/fardel-io/fardel => ../..
+replace github.com/fardel-io/fardel => ../../..
 
 require (
 	github.com/casbin/casbin/v2 v2.135.0
