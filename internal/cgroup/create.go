@@ -38,6 +38,11 @@ func (t *Tree) Create(name string, l Limits) error {
 
 // makeParent makes the parent group in the hierarchies of the required controllers.
 func (t *Tree) makeParent() error {
+	if t.delegated {
+		if err := t.evacuate(); err != nil {
+			return err
+		}
+	}
 	if t.unified {
 		return t.delegate(t.parent)
 	}
@@ -123,10 +128,14 @@ func (t *Tree) SwapAccounting() bool {
 // controllers for its children cannot have processes of its own, so these are only in the groups of containers.
 func (t *Tree) delegate(name string) error {
 	dir := t.mounts[0].point
+	if t.delegated {
+		dir = t.dir("", "")
+		name = strings.Trim(strings.TrimPrefix(name, t.parent), "/")
+	}
 	if err := enableControllers(dir); err != nil {
 		return err
 	}
-	for elem := range strings.SplitSeq(name, "/") {
+	for elem := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '/' }) {
 		dir = filepath.Join(dir, elem)
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
@@ -136,6 +145,44 @@ func (t *Tree) delegate(name string) error {
 		}
 	}
 	return nil
+}
+
+// evacuate moves the processes of a delegated parent to Helpers.
+func (t *Tree) evacuate() error {
+	if _, err := os.Stat(t.dir("", "")); err != nil { // gone with its last process
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(t.dir("", ""), "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	for field := range strings.FieldsSeq(string(text)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return err
+		}
+		if err := t.AddProcess("", Helpers, pid); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// HelperProcesses are the processes in Helpers.
+func (t *Tree) HelperProcesses() ([]int, error) {
+	if !t.delegated {
+		return nil, nil
+	}
+	return processes(t.dir("", Helpers))
+}
+
+// OpenHelpers opens the directory of Helpers, for processes that are to start there, or returns nil if the parent was
+// not delegated.
+func (t *Tree) OpenHelpers() (*os.File, error) {
+	if !t.delegated {
+		return nil, nil
+	}
+	return os.Open(t.dir("", Helpers))
 }
 
 // enableControllers gives the children of a group the controllers that OCI runtimes use, as far as the group has them.

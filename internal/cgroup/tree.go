@@ -16,9 +16,10 @@ import (
 
 // Tree is the part of the control group file systems below our parent.
 type Tree struct {
-	parent  string // below every mount point, without leading slash
-	mounts  []mount
-	unified bool
+	parent    string // below every mount point, without leading slash
+	delegated bool   // the parent is somebody's who gave it to us: groups above it are left alone
+	mounts    []mount
+	unified   bool
 }
 
 // mount is a mounted hierarchy.
@@ -38,6 +39,20 @@ func Open(parent string) (*Tree, error) {
 	}
 	defer f.Close()
 	return parse(f, parent)
+}
+
+// OpenDelegated is Open for a parent that exists and was delegated, as systemd does with Delegate=: nothing is written in
+// the groups above it. That takes cgroup v2.
+func OpenDelegated(parent string) (*Tree, error) {
+	t, err := Open(parent)
+	if err != nil {
+		return nil, err
+	}
+	if !t.unified {
+		return nil, errors.New("cgroup: delegation takes cgroup v2, and this machine has v1")
+	}
+	t.delegated = true
+	return t, nil
 }
 
 // parse reads a table of mounts as in /proc/self/mountinfo.
@@ -85,6 +100,9 @@ func (t *Tree) Unified() bool { return t.unified }
 
 // Path is a group as OCI runtimes take it in cgroupsPath.
 func (t *Tree) Path(elem ...string) string { return "/" + path.Join(t.parent, path.Join(elem...)) }
+
+// Directory is where the parent is in the file system of v2, or of v1's memory controller.
+func (t *Tree) Directory() string { return t.dir("memory", "") }
 
 // dir is the directory of a group in the hierarchy of a controller, or "" if there is none.
 func (t *Tree) dir(controller, name string) string {
@@ -146,7 +164,10 @@ func exists(path string) bool {
 // ErrLocked says that the parent group belongs to another process.
 var ErrLocked = errors.New("cgroup: in use by another process")
 
-// List returns the names of the groups directly below the parent, in any hierarchy, sorted.
+// Helpers is the group below a delegated parent for processes that serve the others, and keep the parent in being.
+const Helpers = "_helpers"
+
+// List returns the names of the groups directly below the parent, in any hierarchy, sorted, without Helpers.
 func (t *Tree) List() ([]string, error) {
 	var names []string
 	for _, dir := range t.dirs("") {
@@ -155,7 +176,7 @@ func (t *Tree) List() ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.IsDir() {
+			if e.IsDir() && e.Name() != Helpers {
 				names = append(names, e.Name())
 			}
 		}
@@ -164,8 +185,12 @@ func (t *Tree) List() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// RemoveParent removes the parent, and those above it, as far as nothing else is in them.
+// RemoveParent removes the parent, and those above it, as far as nothing else is in them. A delegated parent goes by the
+// hand of the one who made it, when its last process has ended.
 func (t *Tree) RemoveParent() {
+	if t.delegated {
+		return
+	}
 	for _, m := range t.mounts {
 		for p := t.parent; p != "."; p = path.Dir(p) {
 			if os.Remove(filepath.Join(m.point, p)) != nil {

@@ -29,6 +29,8 @@ type suite struct {
 
 // suites are what is tested in the VM. Names say the package and what differs.
 var suites = []suite{
+	{name: "cgroup", pkg: "internal/cgroup", short: true, timeout: 2 * time.Minute},
+	{name: "manager", pkg: "runtime/containerd", run: "TestCgroupManager|TestScope", short: true, timeout: 3 * time.Minute},
 	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", short: true, timeout: 8 * time.Minute},
 	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 8 * time.Minute},
 	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 10 * time.Minute},

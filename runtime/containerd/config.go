@@ -23,7 +23,13 @@ type Config struct {
 	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin. "" is runc.
 	Runtime string
 
-	// CgroupParent is the cgroup below which every sandbox gets its own, without the mount point. "" is "fardel/<Owner>".
+	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd
+	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. A driver that finds
+	// sandboxes of an earlier one does not find their cgroups when this or CgroupParent has changed.
+	CgroupManager string
+
+	// CgroupParent is that cgroup, without the mount point. "" is "fardel/<Owner>", and must be with Systemd, which has
+	// "fardel.slice/fardel-<Owner>.scope".
 	CgroupParent string
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
@@ -31,7 +37,15 @@ type Config struct {
 	Registries map[string]Registry
 
 	Logger *slog.Logger // nil discards
+
+	parentIsSet bool // CgroupParent was not ""
 }
+
+// Values of Config.CgroupManager.
+const (
+	CgroupFS = "cgroupfs" // the driver makes directories, which nobody else may manage
+	Systemd  = "systemd"  // a scope with delegation, which systemd leaves alone; cgroup v2 only
+)
 
 var ownerPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 
@@ -46,7 +60,16 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Runtime == "" {
 		c.Runtime = "runc"
 	}
-	if c.CgroupParent == "" {
+	switch c.CgroupManager {
+	case "", CgroupFS:
+	case Systemd:
+		if c.CgroupParent != "" {
+			return c, fmt.Errorf("containerd: Config.CgroupParent %q: with %s the parent is a scope of its own", c.CgroupParent, Systemd)
+		}
+	default:
+		return c, fmt.Errorf("containerd: Config.CgroupManager %q: want %q, %q or nothing", c.CgroupManager, CgroupFS, Systemd)
+	}
+	if c.parentIsSet = c.CgroupParent != ""; !c.parentIsSet {
 		c.CgroupParent = "fardel/" + c.Owner
 	}
 	c.CgroupParent = filepath.Clean("/" + c.CgroupParent)[1:]

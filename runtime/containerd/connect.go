@@ -33,7 +33,7 @@ func Connect(ctx context.Context, address string, cfg Config) (*Driver, error) {
 }
 
 func (d *Driver) connect(ctx context.Context, address string) error {
-	binary, err := d.claim()
+	binary, err := d.claim(ctx)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func Embed(ctx context.Context, cfg Config) (*Driver, error) {
 }
 
 func (d *Driver) embed(ctx context.Context) error {
-	binary, err := d.claim()
+	binary, err := d.claim(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (d *Driver) embed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &shims{namespace: d.namespace, dir: d.cfg.Dir, runtime: binary, open: map[string]*shim{}}
+	s := &shims{namespace: d.namespace, dir: d.cfg.Dir, runtime: binary, helpers: d.cgroups.OpenHelpers, open: map[string]*shim{}}
 	d.tasks = s
 	d.onClose(func() error { s.detach(); return nil })
 	if err := d.recover(ctx); err != nil {

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ import (
 
 // claim makes sure that the machine can run containers and that nobody else uses our directory and our cgroups. It
 // returns the path of the OCI runtime.
-func (d *Driver) claim() (string, error) {
+func (d *Driver) claim(ctx context.Context) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", &runtime.UnsupportedError{Feature: "containers", Needs: "root: run the program as root, for example with sudo"}
 	}
@@ -31,7 +32,7 @@ func (d *Driver) claim() (string, error) {
 	if err := d.lockDir(); err != nil {
 		return "", err
 	}
-	if err := d.lockCgroups(); err != nil {
+	if err := d.lockCgroups(ctx); err != nil {
 		return "", err
 	}
 	if d.limits, err = oci.ProcessLimits(os.DirFS("/proc"), "self"); err != nil {
@@ -109,8 +110,11 @@ func (d *Driver) lockDir() error {
 	return nil
 }
 
-func (d *Driver) lockCgroups() error {
-	tree, err := cgroup.Open(d.cfg.CgroupParent)
+func (d *Driver) lockCgroups(ctx context.Context) error {
+	tree, err := d.openCgroups(ctx)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
 	if err != nil {
 		return &runtime.UnsupportedError{Feature: "task sizes", Needs: "cgroups: " + err.Error()}
 	}
@@ -126,8 +130,9 @@ func (d *Driver) lockCgroups() error {
 	}
 	d.cgroups = tree
 	d.onClose(func() error {
+		err := endHelpers(tree)
 		tree.RemoveParent() // if nothing runs any more
-		return lock.Close()
+		return errors.Join(err, lock.Close())
 	})
 	return nil
 }

@@ -55,6 +55,9 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if err := checkID("sandbox", spec.ID); err != nil {
 		return err
 	}
+	if spec.ID == cgroup.Helpers {
+		return fmt.Errorf("sandbox %s: the ID is taken: %w", spec.ID, runtime.ErrInvalid)
+	}
 	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 {
 		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
 	}

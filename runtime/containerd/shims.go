@@ -35,8 +35,9 @@ import (
 // while it starts.
 type shims struct {
 	namespace string
-	dir       string // Config.Dir
-	runtime   string // path of the OCI runtime
+	dir       string                   // Config.Dir
+	runtime   string                   // path of the OCI runtime
+	helpers   func() (*os.File, error) // the cgroup that shims start in; a nil file is this process's
 
 	mu   sync.Mutex
 	open map[string]*shim // by sandbox
@@ -118,6 +119,14 @@ func (s *shims) launch(id string) (*shim, error) {
 		Stderr:      log,
 		ExtraFiles:  []*os.File{socket},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	group, err := s.helpers()
+	if err != nil {
+		return nil, err
+	}
+	if group != nil {
+		defer group.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start shim: %w", err)

@@ -31,6 +31,10 @@ type Config struct {
 	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc.
 	Runtime string
 
+	// CgroupManager is who makes the cgroups of tasks: "cgroupfs" is the cluster itself, "systemd" a scope of systemd's
+	// that is left to the cluster. "" is systemd on machines with cgroup v2 that run it.
+	CgroupManager string
+
 	// Registries say how registries are spoken to, by host: "registry.example:5000". Those not named are asked over TLS
 	// and without credentials.
 	Registries map[string]containerd.Registry

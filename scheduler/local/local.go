@@ -94,7 +94,8 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
-		Registries: cfg.Registries, Logger: cfg.Logger,
+		CgroupManager: cfg.CgroupManager,
+		Registries:    cfg.Registries, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
