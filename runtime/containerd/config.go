@@ -24,8 +24,8 @@ type Config struct {
 	Runtime string
 
 	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd
-	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. A driver that finds
-	// sandboxes of an earlier one does not find their cgroups when this or CgroupParent has changed.
+	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. While
+	// sandboxes of an earlier driver exist, neither this nor CgroupParent may be another.
 	CgroupManager string
 
 	// CgroupParent is that cgroup, without the mount point. "" is "fardel/<Owner>", and must be with Systemd, which has

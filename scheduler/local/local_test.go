@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,17 +192,21 @@ func TestCPUQuota(t *testing.T) {
 	run := start(t, c, define([]string{"app", "out spinning", "spin"}), scheduler.RunOptions{})
 	running(t, run)
 	awaitOutput(t, run, "app", "spinning")
-	before, err := run.Stats(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	// Never more than the quota, and no less as soon as the machine has that much to spare.
+	var got []float64
+	for len(got) == 0 || len(got) < 4 && got[len(got)-1] < 0.2375 {
+		before, err := run.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(4 * time.Second)
+		after, err := run.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, (after.Task.CPU-before.Task.CPU).Seconds()/after.Task.At.Sub(before.Task.At).Seconds())
 	}
-	<-time.After(4 * time.Second)
-	after, err := run.Stats(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := (after.Task.CPU - before.Task.CPU).Seconds() / after.Task.At.Sub(before.Task.At).Seconds()
-	if got < 0.2375 || got > 0.2625 {
+	if most := slices.Max(got); most < 0.2375 || most > 0.2625 {
 		t.Errorf("a spinning task of 0.25 vCPU got %.4f, want 0.25 ± 5%%", got)
 	}
 	if err := run.Stop(t.Context(), ""); err != nil {
