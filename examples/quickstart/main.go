@@ -104,6 +104,10 @@ func follow(ctx context.Context, began time.Time, run *scheduler.Run) error {
 	}
 	say(began, "RUNNING in %s with %s CPU units and %s MiB at %s", t.AvailabilityZone, t.CPU, t.Memory,
 		t.Attachments[0].Detail("privateIPv4Address"))
+	if stats, err := run.Stats(ctx); err == nil { // the task may be over already
+		say(began, "its cgroup has %d processes and %.1f of at most %d MiB", stats.Task.PIDs,
+			float64(stats.Task.Memory)/(1<<20), stats.Task.MemoryLimit>>20)
+	}
 	var wg sync.WaitGroup
 	for _, c := range t.Containers {
 		wg.Go(func() { copyLines(began, c.Name, run.Logs(ctx, c.Name)) })
