@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-cgroup2 check lint bench setup clean
+.PHONY: help run test test-plain test-root test-race test-cgroup2 check lint bench setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test-plain: ## the tests that need no root, with the race detector
 test-root: ## all tests, as root
 	@.ci/setup test
 	@.ci/test root
+
+test-race: ## all tests, as root, with the race detector
+	@.ci/setup test
+	@.ci/test race
 
 test-cgroup2: ## what cgroup v2 matters to, in a virtual machine (about 20 minutes without KVM)
 	@.ci/setup vm
