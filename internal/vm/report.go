@@ -99,7 +99,7 @@ func (r *report) close(outcomes []outcome, steps []step) bool {
 			good = false
 			continue
 		}
-		fmt.Fprintf(r.out, "ok  \t%s\t%.1fs\t%d tests\n", s.Name, o.Took.Seconds(), t.passed)
+		fmt.Fprintf(r.out, "ok  \t%s\t%.1fs\t%d tests, %d skipped\n", s.Name, o.Took.Seconds(), t.passed, t.skipped)
 	}
 	return good
 }

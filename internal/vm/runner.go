@@ -34,6 +34,9 @@ func runPlan(path string) error {
 	if err != nil {
 		return err
 	}
+	if first, err := os.ReadFile("/proc/1/comm"); err != nil || p.Systemd != (string(first) == "systemd\n") {
+		return fmt.Errorf("the first process is %q, %w", first, err)
+	}
 	out, err := openPort(outputPort)
 	if err != nil {
 		return err

@@ -104,7 +104,8 @@ func (b builder) goRun(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// verdict counts the tests of a suite and says what is wrong with its outcome, nil for nothing.
+// verdict says what is wrong with the outcome of a suite, nil for nothing. A test that is skipped although the VM has what
+// it needs has failed by itself, for the steps promise the root lane.
 func verdict(o outcome, t tally) error {
 	var errs []error
 	switch {
@@ -115,9 +116,6 @@ func verdict(o outcome, t tally) error {
 	}
 	if t.passed == 0 {
 		errs = append(errs, errors.New("no test ran"))
-	}
-	if t.skipped > 0 {
-		errs = append(errs, fmt.Errorf("%d skipped, where nothing may be", t.skipped))
 	}
 	return errors.Join(errs...)
 }
