@@ -85,10 +85,22 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.fabric
 	sc.DefaultCIDR = func() (netip.Prefix, error) { return c.cidr(cfg) }
 	if c.Cluster, err = scheduler.Open(ctx, sc); err != nil {
-		return err
+		return errors.Join(err, c.abandon(context.WithoutCancel(ctx), sc))
 	}
 	c.close = append(c.close, c.Cluster.Close)
 	return nil
+}
+
+// abandon takes down the network of a cluster that could not be opened, unless tasks of an earlier run use it.
+func (c *Cluster) abandon(ctx context.Context, sc scheduler.Config) error {
+	closed, err := scheduler.New(sc)
+	if err != nil {
+		return err
+	}
+	if idle, err := closed.Idle(ctx); err != nil || !idle {
+		return err
+	}
+	return c.fabric.Apply(ctx, network.State{})
 }
 
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -567,6 +568,27 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	if err := c.Purge(t.Context()); err != nil {
 		t.Error(err)
+	}
+	before.Check()
+}
+
+func TestRangeOfTheHost(t *testing.T) {
+	needRoot(t)
+	for _, args := range []string{"link add fardeltest0 type veth peer name fardeltest1", "addr add 10.99.7.1/24 dev fardeltest0", "link set fardeltest0 up"} {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v, %s", args, err, out)
+		}
+	}
+	defer func() {
+		if err := exec.Command("ip", "link", "del", "fardeltest0").Run(); err != nil {
+			t.Error(err)
+		}
+	}()
+	dir := filepath.Join(t.TempDir(), "c")
+	before := leaktest.Take(t, dir, local.Owner(dir))
+	_, err := local.Open(t.Context(), local.Config{Dir: dir, CIDR: netip.MustParsePrefix("10.99.0.0/16")})
+	if !errors.Is(err, network.ErrConflict) || !strings.Contains(err.Error(), "10.99.0.0/16") {
+		t.Errorf("Open with a range that the host has routes to: %v", err)
 	}
 	before.Check()
 }
