@@ -6,8 +6,8 @@
 //	go build -o /tmp/launch ./internal/bench/launch && sudo /tmp/launch [-n 20] [-json] [-only fardel,ctr]
 //
 // It prints four tables: the time of a whole launch, where the time of fardel's goes, what running tasks cost in memory,
-// and whether they slow down the next launch and in which phase. -only scale is the last two. It needs root, a static busybox and runc; of the others those that
-// are missing are left out, with a line that says so.
+// and whether they slow down the next launch and in which phase. -only scale is the last two. It needs root, a static
+// busybox and runc; of the others those that are missing are left out, with a line that says so.
 //
 // # What it touches
 //
