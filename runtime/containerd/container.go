@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -123,14 +124,16 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
 	}
 	at := time.Now()
+	again := !c.startedAt.IsZero() // an earlier driver was at it when it died
 	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at}); err != nil {
 		return err
 	}
 	c.starting.Lock()
 	defer c.starting.Unlock()
-	// A start that is cut off half-way would leave the container in between.
-	if err := d.tasks.start(context.WithoutCancel(ctx), c.target()); err != nil {
-		return containerError("start", c.record.Spec, nil, err)
+	if !again || waitsForStart(c.pid, d.cfg.Runtime) {
+		if err := d.start(ctx, c); err != nil {
+			return containerError("start", c.record.Spec, nil, err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,6 +142,35 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	}
 	c.startedAt = at
 	return nil
+}
+
+// start starts a container, or finds that another start of it was faster: a shim finishes what it was asked to do by a
+// driver that has died since.
+func (d *Driver) start(ctx context.Context, c *container) error {
+	// A start that is cut off half-way would leave the container in between.
+	ctx = context.WithoutCancel(ctx)
+	err := d.tasks.start(ctx, c.target())
+	if err == nil {
+		return nil
+	}
+	if now, serr := d.tasks.state(ctx, c.target()); serr == nil && stateOf(now.status) != runtime.StateCreated {
+		return nil
+	}
+	return err
+}
+
+// waitsForStart reports whether the first process of a created container is still the OCI runtime's, which becomes the
+// program of the container when it is started. A daemon kills the runtime when its client dies, also one that has just
+// let the program go, and starting that once more would never return.
+func waitsForStart(pid int, ociRuntime string) bool {
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil || strings.HasPrefix(string(comm), "runc:[") { // "runc:[2:INIT]"
+		return true
+	}
+	// Runtimes run from a copy of themselves that has their name in it, such as "/memfd:crun_cloned".
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err != nil || strings.Contains(filepath.Base(exe), filepath.Base(ociRuntime)) ||
+		strings.Contains(exe, "memfd:"+filepath.Base(ociRuntime))
 }
 
 // Kill implements [runtime.Driver].

@@ -213,3 +213,60 @@ func TestShimKilled(t *testing.T) {
 	}
 	wantNothingLeft(t, d)
 }
+
+// TestStartCutOff starts a container whose last start was killed between letting its program go and noting that.
+func TestStartCutOff(t *testing.T) {
+	dir := prepareCrash(t)
+	d := crashDriver(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: "cut"}); err != nil {
+		t.Fatal(err)
+	}
+	spec := runtime.ContainerSpec{ID: "off", SandboxID: "cut", Image: crashImage, Command: []string{"catch TERM 7", "hang"}}
+	img, err := d.Pull(ctx, runtime.ImageSpec{Ref: crashImage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Image = img.Ref
+	if err := d.CreateContainer(ctx, spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(d.containerDir("off"), startedFile), startedRecord{At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	// What runc does: the program waits until somebody reads from this FIFO, which runc then removes.
+	fifos, err := filepath.Glob(filepath.Join(dir, "driver", "runc", "*", "off", "exec.fifo"))
+	if err != nil || len(fifos) != 1 {
+		t.Fatalf("FIFOs %q, %v", fifos, err)
+	}
+	if _, err := os.ReadFile(fifos[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	d = crashDriver(t, dir)
+	defer d.Close()
+	started := make(chan error, 1)
+	go func() { started <- d.Start(ctx, "off") }()
+	select {
+	case err := <-started:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Start does not return")
+	}
+	if err := d.Kill(ctx, "off", ""); err != nil {
+		t.Error(err)
+	}
+	if exit, err := d.Wait(ctx, "off"); err != nil || exit.Code != 7 && exit.Code != 143 {
+		t.Errorf("ended with %+v, %v", exit, err)
+	}
+	if err := d.RemoveSandbox(ctx, "cut"); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, d)
+}

@@ -24,6 +24,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/sys/reaper"
 	"github.com/containerd/log"
 	"github.com/containerd/ttrpc"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // serveShim is the life of a shim: the parent of all processes of a sandbox, which copies their output, waits for them
@@ -94,7 +95,12 @@ type shimService struct {
 }
 
 // Create also lets a container with a terminal write to a file, for which containerd takes nothing but a FIFO.
+//
+// This and other requests that have the OCI runtime run are carried out to their end also when the host program dies and
+// its connection with it, which would kill the runtime half-way: one killed while it starts a container leaves it
+// running and on record as not started, and the next start would wait for good.
 func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
+	ctx = context.WithoutCancel(ctx)
 	uri, err := url.Parse(r.Stdout)
 	if err != nil || !r.Terminal || uri.Scheme != "file" {
 		return s.TTRPCTaskService.Create(ctx, r)
@@ -115,9 +121,19 @@ func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) 
 	return resp, nil
 }
 
+// Start is carried out to its end.
+func (s *shimService) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
+	return s.TTRPCTaskService.Start(context.WithoutCancel(ctx), r)
+}
+
+// Kill is carried out to its end.
+func (s *shimService) Kill(ctx context.Context, r *taskapi.KillRequest) (*emptypb.Empty, error) {
+	return s.TTRPCTaskService.Kill(context.WithoutCancel(ctx), r)
+}
+
 // Delete returns when the output of a terminal is in its file, too.
 func (s *shimService) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
-	resp, err := s.TTRPCTaskService.Delete(ctx, r)
+	resp, err := s.TTRPCTaskService.Delete(context.WithoutCancel(ctx), r)
 	if err != nil || r.ExecID != "" {
 		return resp, err
 	}
