@@ -17,7 +17,7 @@ type number struct {
 }
 
 func parseNumber(s string) (n number, ok bool) {
-	if strings.IndexAny(s, "eE") >= 0 {
+	if strings.ContainsAny(s, "eE") {
 		for i := 0; i < len(s); i++ { // keeps out what ParseFloat takes besides decimals: hex, Inf, underscores
 			if strings.IndexByte("0123456789+-.eE", s[i]) < 0 {
 				return n, false

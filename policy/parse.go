@@ -104,7 +104,7 @@ func (c *checker) words(iam, trust, s3 string) string {
 	return iam
 }
 
-func (c *checker) errorAt(at int, message, detail string) error {
+func (c *checker) errorAt(at int, message, detail string) *DocumentError {
 	before := c.text[:at]
 	code := codeMalformed
 	if c.opts.Kind == Resource {
@@ -118,7 +118,7 @@ func (c *checker) errorAt(at int, message, detail string) error {
 
 // fail is errorAt for a value, whose path it finds.
 func (c *checker) fail(n int32, message, detail string) error {
-	err := c.errorAt(int(c.nodes[n].at), message, detail).(*DocumentError)
+	err := c.errorAt(int(c.nodes[n].at), message, detail)
 	err.Path, _ = c.path(0, n, "")
 	return err
 }

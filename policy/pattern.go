@@ -143,9 +143,6 @@ func variable(text string) (t token, n int, problem string) {
 	return token{kind: tokenVariable, key: newKeyName(key), hasDefault: true, text: value}, len(text) - len(after) + 1, ""
 }
 
-// plain reports whether the pattern is a literal, which never needs the request.
-func (p *pattern) plain() bool { return p.shape == shapeLiteral }
-
 // match reports whether the pattern covers all of s. A variable without a value makes it match nothing.
 func (p *pattern) match(c *Context, s string) bool {
 	switch p.shape {

@@ -299,7 +299,7 @@ func (c *checker) checkSize() error {
 		}
 	}
 	if quota >= 0 && c.size > quota {
-		err := c.errorAt(0, "Cannot exceed quota for PolicySize: "+strconv.Itoa(quota), "it has "+strconv.Itoa(c.size)+" characters").(*DocumentError)
+		err := c.errorAt(0, "Cannot exceed quota for PolicySize: "+strconv.Itoa(quota), "it has "+strconv.Itoa(c.size)+" characters")
 		err.Code = codeLimit
 		return err
 	}

@@ -74,12 +74,6 @@ func (w *world) open() *scheduler.Cluster {
 	return c
 }
 
-// crash ends the cluster the way a SIGKILL to its process does: nothing that it was doing is finished.
-func (w *world) crash() {
-	w.machine.Crash()
-	_ = w.cluster.Close()
-}
-
 // end closes everything and reports what tasks have left behind.
 func (w *world) end() {
 	w.t.Helper()

@@ -247,7 +247,7 @@ func (c *Cluster) DeregisterTaskDefinition(ctx context.Context, name string) (*t
 		return nil, err
 	}
 	if revision == 0 {
-		return nil, fmt.Errorf("%w: Revision is missing.", ErrInvalid)
+		return nil, fmt.Errorf("%w: %s", ErrInvalid, "Revision is missing.") // ECS's words
 	}
 	var rec definitionRecord
 	key := keyDefinition(family, revision)

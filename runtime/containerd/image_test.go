@@ -105,7 +105,7 @@ func openForImages(t testing.TB, open func(Config) (*Driver, error), change []fu
 func imageDaemon(t *testing.T) string {
 	t.Helper()
 	binary := lane.Command(t, "containerd")
-	dir, err := os.MkdirTemp("", "fardel-images-") // short, as a socket's path must be
+	dir, err := os.MkdirTemp("", "fardel-images-") //nolint:usetesting // short, as a socket's path must be
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func startDaemon(t *testing.T, path string) string {
 	if path == "" {
 		binary = lane.Command(t, "containerd")
 	}
-	dir, err := os.MkdirTemp("/run", "fardel-test-") // a socket's path is short
+	dir, err := os.MkdirTemp("/run", "fardel-test-") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -137,7 +138,7 @@ func (i *Image) writeBlob(tw *tar.Writer, l layer) error {
 	if err == nil && digest != l.digest {
 		return fmt.Errorf("layer %s: %w", l.digest, ErrChanged)
 	}
-	if err == tar.ErrWriteTooLong {
+	if errors.Is(err, tar.ErrWriteTooLong) {
 		return fmt.Errorf("layer %s: %w: it had %d bytes", l.digest, ErrChanged, l.size)
 	}
 	return err

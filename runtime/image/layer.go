@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -180,7 +181,7 @@ func (f File) write(tw *tar.Writer) error {
 		return err
 	}
 	n, err := io.Copy(tw, content)
-	if err == tar.ErrWriteTooLong || err == nil && n != size {
+	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != size {
 		return fmt.Errorf("%w: it had %d bytes", ErrChanged, size)
 	}
 	return err

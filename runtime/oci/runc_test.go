@@ -152,7 +152,7 @@ func TestRuncTakesSpec(t *testing.T) {
 
 func TestRuncInit(t *testing.T) {
 	lane.Root(t)
-	tini := lane.Command(t, "docker-init")
+	tini := lane.Command(t, "tini-static")
 	c := container(func(c *runtime.ContainerSpec) { c.Init = true })
 	got, code := runc(t, c, Options{InitPath: tini}, "/bin/busybox tr '\\0' ' ' </proc/1/cmdline | /bin/busybox cut -d' ' -f1; exit 4")
 	if strings.TrimSpace(got) != initPath || code != 4 {

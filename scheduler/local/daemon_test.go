@@ -19,7 +19,7 @@ import (
 func startDaemon(t *testing.T) string {
 	t.Helper()
 	binary := lane.Command(t, "containerd")
-	dir, err := os.MkdirTemp("", "fardel") // short: the address of a socket has at most 107 bytes
+	dir, err := os.MkdirTemp("", "fardel") //nolint:usetesting // short: the address of a socket has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}

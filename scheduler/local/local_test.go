@@ -370,7 +370,9 @@ func TestOpenCancelled(t *testing.T) {
 		defer cancel()
 		c, err := local.Open(ctx, local.Config{Dir: dir})
 		if err == nil { // it was faster
-			err = c.Close()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
 		} else if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Open cancelled after %v: %v", after, err)
 		}
