@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -137,7 +136,7 @@ func readResults(path, console string) ([]outcome, error) {
 		}
 		outcomes = append(outcomes, o)
 	}
-	return outcomes, errors.Join(fmt.Errorf("the VM stopped before the end of its plan; the end of %s:\n%s", console, tail(console)))
+	return outcomes, fmt.Errorf("the VM stopped before the end of its plan; the end of %s:\n%s", console, tail(console))
 }
 
 // complete is the last line of the results.

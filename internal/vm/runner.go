@@ -34,8 +34,12 @@ func runPlan(path string) error {
 	if err != nil {
 		return err
 	}
+	// As systemd gives it to services; the kernel's own is 4096 for the first process.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 524288}); err != nil {
+		return err
+	}
 	if first, err := os.ReadFile("/proc/1/comm"); err != nil || p.Systemd != (string(first) == "systemd\n") {
-		return fmt.Errorf("the first process is %q, %w", first, err)
+		return errors.Join(fmt.Errorf("the first process is %q, and the plan says systemd: %t", first, p.Systemd), err)
 	}
 	out, err := openPort(outputPort)
 	if err != nil {

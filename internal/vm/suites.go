@@ -21,31 +21,37 @@ type suite struct {
 	run     string // as go test -run; "" is all
 	skip    string // as go test -skip
 	runtime string // OCI runtime that stands for runc; "" is runc itself
-	systemd bool   // only with systemd as first process
-	short   bool   // also in the reduced set
+	short   bool   // in the reduced set
+	only    bool   // only in the reduced set: another suite has its tests
 	env     []string
 	timeout time.Duration
 }
 
+// limits are the checks of the runtime's suite that are about cgroups, with some that show that all else works.
+const limits = "TestEmbedSuite/(LifeCycle|ReopenAfterEnd|Stats|CPUQuota|OutOfMemory|KillEndsChildren|SharedPID|ExecStreams)"
+
 // suites are what is tested in the VM. Names say the package and what differs.
 var suites = []suite{
 	{name: "cgroup", pkg: "internal/cgroup", short: true, timeout: 2 * time.Minute},
-	{name: "manager", pkg: "runtime/containerd", run: "TestCgroupManager|TestScope", short: true, timeout: 3 * time.Minute},
-	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", short: true, timeout: 8 * time.Minute},
-	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 8 * time.Minute},
-	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 10 * time.Minute},
-	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 10 * time.Minute},
-	{name: "local-runc", pkg: "scheduler/local", short: true, timeout: 6 * time.Minute},
-	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 6 * time.Minute},
-	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 8 * time.Minute},
+	{name: "manager", pkg: "runtime/containerd", run: "TestCgroupManager|TestScope|TestStoppedService|TestAdoptAfterSIGKILL", short: true, timeout: 3 * time.Minute},
+	{name: "limits-runc", pkg: "runtime/containerd", run: limits, short: true, only: true, timeout: 4 * time.Minute},
+	{name: "limits-crun", pkg: "runtime/containerd", run: "TestEmbedSuite/(Stats|CPUQuota|OutOfMemory)", runtime: "crun", short: true, only: true, timeout: 4 * time.Minute},
+	{name: "tasks-runc", pkg: "scheduler/local", run: "TestTwoContainers|TestTasksOutlive", short: true, only: true, timeout: 4 * time.Minute},
+	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", timeout: 12 * time.Minute},
+	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 12 * time.Minute},
+	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 15 * time.Minute},
+	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 15 * time.Minute},
+	{name: "local-runc", pkg: "scheduler/local", timeout: 15 * time.Minute},
+	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 15 * time.Minute},
+	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
 }
 
 // choose returns the suites that a run is about.
-func choose(names string, short, systemd bool) ([]suite, error) {
+func choose(names string, short bool) ([]suite, error) {
 	var chosen []suite
 	for _, s := range suites {
 		wanted := names == "" || slices.ContainsFunc(strings.Split(names, ","), func(n string) bool { return strings.Contains(s.name, n) })
-		if wanted && (!short || s.short) && (systemd || !s.systemd) {
+		if wanted && (short && s.short || !short && !s.only) {
 			chosen = append(chosen, s)
 		}
 	}

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -141,4 +142,56 @@ func TestScopeOutlives(t *testing.T) {
 		t.Error(err)
 	}
 	awaitGone(t, d.cgroups.Directory())
+}
+
+// TestStoppedService: with systemd, stopping the service of the host program ends neither its shims nor its containers.
+func TestStoppedService(t *testing.T) {
+	lane.Root(t)
+	if !systemdRuns() {
+		t.Skip("needs systemd as the first process")
+	}
+	dir := t.TempDir()
+	open := func() *Driver { return openEmbedded(t, filepath.Join(dir, "driver"), "crash-1") } // a service's parent is the first process
+	d := open()
+	if err := addGuest(t, d, crashImage, runtime.Image{Entrypoint: []string{"/guest"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := fmt.Sprintf("fardel-test-%d.service", os.Getpid())
+	cmd := exec.Command("systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--unit="+unit,
+		"--setenv="+childDir+"="+dir, "--setenv="+childRole+"=adopt", self)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the service says %q, %v", line, err)
+	}
+	if out, err := exec.Command("systemctl", "stop", unit).CombinedOutput(); err != nil {
+		t.Fatalf("systemctl stop: %v: %s", err, out)
+	}
+	_ = cmd.Wait() // with the service's end
+	d = open()
+	defer closeEmpty(t, d)
+	inv, err := d.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range inv.Containers {
+		if c.ID == "stays" && c.State != runtime.StateRunning {
+			t.Errorf("the container is %s after the end of the service", c.State)
+		}
+	}
+	if len(inv.Containers) != 3 {
+		t.Errorf("adopted: %+v", inv.Containers)
+	}
 }
