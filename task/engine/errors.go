@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
 )
@@ -37,4 +38,10 @@ func createError(container string, err error) error {
 		name = task.ErrorCannotStartContainer
 	}
 	return &startError{name, container, err}
+}
+
+// closed reports whether an error says nothing of the task, only that nothing can be done about it in this process any
+// more.
+func closed(err error) bool {
+	return errors.Is(err, runtime.ErrClosed) || errors.Is(err, network.ErrClosed)
 }

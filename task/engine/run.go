@@ -91,7 +91,7 @@ func (w *worker) watch(ctx context.Context, c *container) {
 	go func() {
 		defer w.watchers.Done()
 		exit, err := w.e.cfg.Driver.Wait(ctx, c.id)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && (ctx.Err() != nil || closed(err)) {
 			return // let go of, not ended
 		}
 		w.exits <- exited{c: c, exit: exit, err: err}

@@ -105,6 +105,10 @@ func (w *worker) run(ctx context.Context) {
 			wait = retryFirst
 			continue
 		}
+		if closed(err) {
+			w.log.Error("driver or fabric was closed under the task, which waits for the next start", "error", err)
+			return
+		}
 		if w.rec.LastStatus < task.Deactivating {
 			w.fail(err)
 			continue
