@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-race test-cgroup2 check lint bench setup clean
+.PHONY: help run test test-plain test-root test-race test-cgroup2 check lint bench bench-cgroup2 setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ run: ## install what is missing and run a two-container task
 test: ## install what is missing and run every test
 	@.ci/setup test
 	@.ci/test
+	@.ci/cgroup2
 
 test-plain: ## the tests that need no root, with the race detector
 	@.ci/test plain
@@ -49,6 +50,13 @@ bench: ## what a launch costs, beside runc, ctr, docker and podman; a decision, 
 	@$(SUDO) ./bin/launch
 	$(GO) test -run '^$$' -bench . ./task/... ./network ./policy/... ./scheduler/store/...
 	cd internal/bench/policy && $(GO) test -run '^$$' -bench . -benchmem
+
+bench-cgroup2: ## a launch with runc and with crun, beside unshare, in that machine
+	@.ci/setup vm
+	@CGO_ENABLED=0 $(GO) build -o bin/vm ./internal/vm
+	@CGO_ENABLED=0 $(GO) build -o bin/launch ./internal/bench/launch
+	@./bin/vm -- ./bin/launch -n 5 -only unshare,runc,fardel
+	@./bin/vm -- env PATH=/run/fardel-vm/crun:/usr/sbin:/usr/bin:/sbin:/bin ./bin/launch -n 5 -only unshare,runc,fardel
 
 setup: ## install what the tests need
 	@.ci/setup test
