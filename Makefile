@@ -56,7 +56,7 @@ bench-cgroup2: ## a launch with runc and with crun, beside unshare, in that mach
 	@CGO_ENABLED=0 $(GO) build -o bin/vm ./internal/vm
 	@CGO_ENABLED=0 $(GO) build -o bin/launch ./internal/bench/launch
 	@./bin/vm -- ./bin/launch -n 5 -only unshare,runc,fardel
-	@./bin/vm -- env PATH=/run/fardel-vm/crun:/usr/sbin:/usr/bin:/sbin:/bin ./bin/launch -n 5 -only unshare,runc,fardel
+	@./bin/vm -- env PATH=/usr/local/lib/fardel-vm/crun:/usr/sbin:/usr/bin:/sbin:/bin ./bin/launch -n 5 -only unshare,runc,fardel
 
 setup: ## install what the tests need
 	@.ci/setup test

@@ -119,4 +119,4 @@ func writeJSON(path string, v any) error {
 const stepPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // substitute is the folder of a program that stands for another: crun under the name runc, a script under the name go.
-func substitute(name string) string { return "/run/fardel-vm/" + name }
+func substitute(name string) string { return "/usr/local/lib/fardel-vm/" + name }
