@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-race test-cgroup2 check lint bench bench-cgroup2 setup clean
+.PHONY: help run test test-plain test-root test-race test-cgroup2 test-cgroup2-short check lint bench bench-cgroup2 setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -17,7 +17,6 @@ run: ## install what is missing and run a two-container task
 test: ## install what is missing and run every test
 	@.ci/setup test
 	@.ci/test
-	@.ci/cgroup2
 
 test-plain: ## the tests that need no root, with the race detector
 	@.ci/test plain
@@ -34,6 +33,9 @@ test-cgroup2: ## what cgroup v2 matters to, in a virtual machine (about 20 minut
 	@.ci/setup vm
 	@CGO_ENABLED=0 $(GO) build -o bin/vm ./internal/vm
 	@./bin/vm $(VM)
+
+test-cgroup2-short: ## a reduced set of that, with systemd (some minutes)
+	@.ci/cgroup2
 
 check: ## what takes seconds: format, vet for Linux and for others, the rules of the repository
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w $$files" | tr '\n' ' '; echo; exit 1; }
