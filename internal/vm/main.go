@@ -68,7 +68,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.init, "init", "", "\"systemd\" makes it the first process")
 	flags.IntVar(&o.cpus, "smp", 2, "processors of the VM")
 	flags.IntVar(&o.memory, "m", 3072, "memory of the VM in `MiB`")
-	flags.DurationVar(&o.timeout, "timeout", 75*time.Minute, "bound on the whole run")
+	flags.DurationVar(&o.timeout, "timeout", 2*time.Hour, "bound on the whole run")
 	flags.StringVar(&o.append, "append", "", "more for the kernel's command line")
 	if err := flags.Parse(args); err != nil {
 		return o, err

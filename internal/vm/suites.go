@@ -37,12 +37,12 @@ var suites = []suite{
 	{name: "limits-runc", pkg: "runtime/containerd", run: limits, short: true, only: true, timeout: 4 * time.Minute},
 	{name: "limits-crun", pkg: "runtime/containerd", run: "TestEmbedSuite/(Stats|CPUQuota|OutOfMemory)", runtime: "crun", short: true, only: true, timeout: 4 * time.Minute},
 	{name: "tasks-runc", pkg: "scheduler/local", run: "TestTwoContainers|TestTasksOutlive", short: true, only: true, timeout: 4 * time.Minute},
-	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", timeout: 12 * time.Minute},
-	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 12 * time.Minute},
-	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 15 * time.Minute},
-	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 15 * time.Minute},
-	{name: "local-runc", pkg: "scheduler/local", timeout: 15 * time.Minute},
-	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 15 * time.Minute},
+	{name: "runtime-runc", pkg: "runtime/containerd", run: "TestEmbedSuite", timeout: 20 * time.Minute},
+	{name: "runtime-crun", pkg: "runtime/containerd", run: "TestEmbedSuite", runtime: "crun", timeout: 20 * time.Minute},
+	{name: "daemon-runc", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", timeout: 25 * time.Minute},
+	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 25 * time.Minute},
+	{name: "local-runc", pkg: "scheduler/local", timeout: 20 * time.Minute},
+	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 20 * time.Minute},
 	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
 }
 
