@@ -214,6 +214,45 @@ func TestShimKilled(t *testing.T) {
 	wantNothingLeft(t, d)
 }
 
+// TestCreateCutOff kills the host program while the OCI runtime is making a container, which goes on in the shim: the next
+// driver waits for it and removes what it made.
+func TestCreateCutOff(t *testing.T) {
+	dir := prepareCrash(t)
+	// It makes directories in the root file system, as runc does for mounts, and at last fails.
+	script := fmt.Sprintf(`#!/bin/sh
+case " $* " in *" create "*) ;; *) exec %s "$@" ;; esac
+while [ "$1" != --bundle ]; do shift; done
+: >%s/creating
+for i in 0 1 2 3 4 5 6 7 8 9; do
+	mkdir "$2/rootfs/late-$i"
+	sleep 0.1
+done
+: >%[2]s/created
+exit 1
+`, lane.Command(t, "runc"), dir)
+	slow := filepath.Join(dir, "slow")
+	if err := os.WriteFile(slow, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(childRuntime, slow)
+	kill := startChild(t, dir, "create")
+	awaitFile(t, filepath.Join(dir, "creating"))
+	kill()
+	d := crashDriver(t, dir)
+	defer d.Close()
+	if _, err := os.Stat(filepath.Join(dir, "created")); err != nil {
+		t.Errorf("the driver did not wait for the OCI runtime: %v", err)
+	}
+	inv, err := d.List(t.Context())
+	if err != nil || len(inv.Containers) != 0 || len(inv.Sandboxes) != 1 {
+		t.Errorf("got %+v, %v, want the sandbox alone", inv, err)
+	}
+	if err := d.RemoveSandbox(t.Context(), "s"); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, d)
+}
+
 // TestStartCutOff starts a container whose last start was killed between letting its program go and noting that.
 func TestStartCutOff(t *testing.T) {
 	dir := prepareCrash(t)

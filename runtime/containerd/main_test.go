@@ -13,10 +13,12 @@ import (
 	"github.com/fardel-io/fardel/task"
 )
 
-// childDir tells a copy of the test binary to be a host program, with a driver in this directory; childRole which one.
+// childDir tells a copy of the test binary to be a host program, with a driver in this directory; childRole which one;
+// childRuntime its OCI runtime if that is not runc.
 const (
-	childDir  = "FARDEL_TEST_CHILD_DIR"
-	childRole = "FARDEL_TEST_CHILD_ROLE"
+	childDir     = "FARDEL_TEST_CHILD_DIR"
+	childRole    = "FARDEL_TEST_CHILD_ROLE"
+	childRuntime = "FARDEL_TEST_CHILD_RUNTIME"
 )
 
 func TestMain(m *testing.M) {
@@ -48,7 +50,7 @@ func crashOwner() string { return fmt.Sprintf("crash-%d", os.Getppid()) }
 
 // child is a host program that is killed some time.
 func child(ctx context.Context, dir, role string) error {
-	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver")})
+	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime)})
 	if err != nil {
 		return err
 	}
@@ -63,6 +65,13 @@ func child(ctx context.Context, dir, role string) error {
 		}
 		fmt.Println("ready")
 		<-make(chan struct{})
+	case "create":
+		if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: "s", Size: task.Size{CPU: 512, Memory: 64}}); err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		spec := runtime.ContainerSpec{ID: "half", SandboxID: "s", Image: img.Ref, Entrypoint: []string{"/guest"}, Command: []string{"hang"}}
+		return d.CreateContainer(ctx, spec)
 	case "churn":
 		fmt.Println("ready")
 		for i := 0; ; i++ {

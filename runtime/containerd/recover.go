@@ -13,10 +13,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"github.com/fardel-io/fardel/runtime"
 )
@@ -92,12 +94,7 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 		return err
 	}
 	if !known || !complete || d.sandboxes[c.record.Spec.SandboxID] == nil {
-		if known {
-			if _, _, err := d.tasks.reclaim(ctx, c.target()); err != nil {
-				return err
-			}
-		}
-		return d.destroyContainer(ctx, c)
+		return d.destroyHalfMade(ctx, c, known)
 	}
 	d.mu.Lock()
 	d.containers[id] = c
@@ -114,6 +111,28 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 		d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
 	}
 	return ctx.Err()
+}
+
+// destroyHalfMade removes a container whose making was cut off. A request of the earlier driver may only now reach the
+// shim, which then works in the directory that is being removed; so it is tried again.
+func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) error {
+	for wait := 20 * time.Millisecond; ; wait *= 2 {
+		var err error
+		if known {
+			_, _, err = d.tasks.reclaim(ctx, c.target())
+		}
+		if err == nil {
+			err = d.destroyContainer(ctx, c)
+		}
+		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EBUSY) || wait > 5*time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(wait):
+		}
+	}
 }
 
 // sweep removes what no record names.

@@ -75,7 +75,7 @@ func runShim(args []string) error {
 	if err != nil {
 		return err
 	}
-	taskapi.RegisterTTRPCTaskService(server, &shimService{TTRPCTaskService: service, terminals: map[string]*terminalLog{}})
+	taskapi.RegisterTTRPCTaskService(server, newShimService(service))
 	return serve(ctx, server, listener, signals)
 }
 
@@ -91,7 +91,12 @@ type shimService struct {
 	taskapi.TTRPCTaskService
 
 	mu        sync.Mutex
-	terminals map[string]*terminalLog // by container
+	terminals map[string]*terminalLog  // by container
+	creating  map[string]chan struct{} // by container; closed when it is made, or not
+}
+
+func newShimService(s taskapi.TTRPCTaskService) *shimService {
+	return &shimService{TTRPCTaskService: s, terminals: map[string]*terminalLog{}, creating: map[string]chan struct{}{}}
 }
 
 // Create also lets a container with a terminal write to a file, for which containerd takes nothing but a FIFO.
@@ -101,6 +106,7 @@ type shimService struct {
 // running and on record as not started, and the next start would wait for good.
 func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
 	ctx = context.WithoutCancel(ctx)
+	defer s.beginCreate(r.ID)()
 	uri, err := url.Parse(r.Stdout)
 	if err != nil || !r.Terminal || uri.Scheme != "file" {
 		return s.TTRPCTaskService.Create(ctx, r)
@@ -121,13 +127,49 @@ func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) 
 	return resp, nil
 }
 
+// beginCreate notes that a container is being made. The returned function ends that.
+func (s *shimService) beginCreate(id string) (end func()) {
+	made := make(chan struct{})
+	s.mu.Lock()
+	s.creating[id] = made
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		if s.creating[id] == made {
+			delete(s.creating, id)
+		}
+		s.mu.Unlock()
+		close(made)
+	}
+}
+
+// awaitCreate returns when nobody is making a container. containerd's service knows one only when it is made: a host
+// program that takes over would take it for one that is not there, and remove its files under the OCI runtime's hands.
+func (s *shimService) awaitCreate(ctx context.Context, id string) error {
+	s.mu.Lock()
+	made := s.creating[id]
+	s.mu.Unlock()
+	if made == nil {
+		return nil
+	}
+	select {
+	case <-made:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Start is carried out to its end.
 func (s *shimService) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
 	return s.TTRPCTaskService.Start(context.WithoutCancel(ctx), r)
 }
 
-// Kill is carried out to its end.
+// Kill is carried out to its end, after a Create.
 func (s *shimService) Kill(ctx context.Context, r *taskapi.KillRequest) (*emptypb.Empty, error) {
+	if err := s.awaitCreate(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	return s.TTRPCTaskService.Kill(context.WithoutCancel(ctx), r)
 }
 
