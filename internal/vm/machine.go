@@ -56,7 +56,8 @@ func (m machine) run(ctx context.Context, p plan, out io.Writer) ([]outcome, err
 	}
 	console := filepath.Join(m.dir, "console.log")
 	if err := m.boot(ctx, qemu, initramfs, results, console, out); err != nil {
-		return nil, fmt.Errorf("%w; the end of %s:\n%s", err, console, tail(console))
+		ended, _ := readResults(results, console) // that it is not complete is known
+		return ended, fmt.Errorf("%w; the end of %s:\n%s", err, console, tail(console))
 	}
 	return readResults(results, console)
 }
