@@ -57,11 +57,11 @@ func TestTaskOnADaemon(t *testing.T) {
 	address := startDaemon(t)
 	c := open(t, func(cfg *local.Config) { cfg.Containerd = address })
 	run := start(t, c, define(
-		[]string{"app", "out from app", "sleep 100ms", "exit 3"},
-		[]string{"side", "catch TERM 7", "out up", "hang"},
+		[]string{"app", "out from app", "await side", "exit 3"},
+		[]string{"side", "catch TERM 7", "tell side", "hang"},
 	), scheduler.RunOptions{EnableExecuteCommand: true})
 	stopped := wait(t, run)
-	if app := stopped.Container("app"); *app.ExitCode != 3 || output(t, run, "app") != "from app\n" {
+	if app := stopped.Container("app"); *app.ExitCode != 3 || output(t, run, "app") != "from app\nheard side\n" {
 		t.Errorf("app: %+v, log %q", app, output(t, run, "app"))
 	}
 	if side := stopped.Container("side"); *side.ExitCode != 7 {

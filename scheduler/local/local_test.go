@@ -128,8 +128,8 @@ func output(t *testing.T, run *scheduler.Run, container string) string {
 func TestTwoContainers(t *testing.T) {
 	c := open(t)
 	run := start(t, c, define(
-		[]string{"app", "out from app", "hostname", "link eth0", "read /etc/hosts", "exit 3"},
-		[]string{"side", "out from side", "catch TERM 7", "hang"},
+		[]string{"app", "out from app", "hostname", "link eth0", "read /etc/hosts", "await side", "exit 3"},
+		[]string{"side", "out from side", "catch TERM 7", "tell side", "hang"},
 	), scheduler.RunOptions{})
 	followed, err := io.ReadAll(run.Logs(t.Context(), "app"))
 	if err != nil {
@@ -143,7 +143,7 @@ func TestTwoContainers(t *testing.T) {
 			t.Errorf("log of app lacks %q:\n%s", want, followed)
 		}
 	}
-	if got := output(t, run, "side"); got != "from side\ncaught TERM\n" {
+	if got := output(t, run, "side"); got != "from side\ntold side\ncaught TERM\n" {
 		t.Errorf("log of side %q", got)
 	}
 	if app, side := stopped.Container("app"), stopped.Container("side"); *app.ExitCode != 3 || *side.ExitCode != 7 {
@@ -456,6 +456,10 @@ func hostProgram(ctx context.Context, dir string) error {
 		if _, err := r.WaitRunning(ctx); err != nil {
 			return err
 		}
+	}
+	up := make([]byte, len("up\n")) // from then on it catches TERM
+	if _, err := io.ReadFull(long.Logs(ctx, "app"), up); err != nil {
+		return err
 	}
 	fmt.Println(short.ID(), long.ID())
 	<-ctx.Done()

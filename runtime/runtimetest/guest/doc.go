@@ -21,6 +21,10 @@
 // and those of [Process.Kernel], which ask the kernel that only a real container has:
 //
 //	id  hostname  pid  pids  caps  nofile  read PATH  write PATH  mkdir PATH  link PATH  spawn STATEMENT  exists PATH
+//	tell NAME  await NAME
+//
+// await waits until another container of the task, in the same network namespace, has told that name; what is told stays
+// told until the container that told it ends.
 //
 // A statement that fails writes "VERB: error" to stdout and the program goes on; an unknown one ends it with code 64.
 package guest

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -97,6 +99,34 @@ var kernel = map[string]func(string) (string, error){
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 		return "spawned", child.Start()
 	},
+	"tell":  tell,
+	"await": await,
+}
+
+// tell listens on an abstract Unix socket, which the containers of a task share as they share the network. The kernel
+// closes it with the process.
+func tell(name string) (string, error) {
+	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	if err := syscall.Bind(socket, &syscall.SockaddrUnix{Name: "@" + name}); err != nil {
+		return "", err
+	}
+	return "told " + name, syscall.Listen(socket, 16)
+}
+
+// await connects to what another container tells, for half a minute at most.
+func await(name string) (string, error) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		conn, err := net.Dial("unix", "@"+name)
+		if err == nil {
+			return "heard " + name, conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return "", err
+		}
+	}
 }
 
 // processes lists the first arguments of what runs in this PID namespace.
