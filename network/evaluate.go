@@ -200,7 +200,7 @@ func (w *walk) groups(check Check, e ENI, peer netip.Addr) bool {
 }
 
 func (w *walk) matches(r Rule, peer netip.Addr) bool {
-	if !r.matchesProtocol(w.flow) {
+	if !r.traffic().matches(w.flow) {
 		return false
 	}
 	if slices.ContainsFunc(r.CIDRs, func(c netip.Prefix) bool { return c.Contains(peer) }) {
@@ -218,19 +218,4 @@ func (w *walk) member(group string, addr netip.Addr) bool {
 	}
 	e, ok := w.holder(addr, g.VPC)
 	return ok && slices.Contains(e.SecurityGroups, group)
-}
-
-// matchesProtocol reports whether r allows the protocol, ports and ICMP type of f.
-func (r Rule) matchesProtocol(f Flow) bool {
-	switch {
-	case r.Protocol.Is(AllProtocols):
-		return true
-	case !r.Protocol.Is(f.Protocol):
-		return false
-	case r.Protocol.hasPorts():
-		return r.FromPort <= int(f.DestinationPort) && int(f.DestinationPort) <= r.ToPort
-	case r.Protocol.Is(ICMP):
-		return (r.ICMPType == AnyICMP || r.ICMPType == int(f.ICMPType)) && (r.ICMPCode == AnyICMP || r.ICMPCode == int(f.ICMPCode))
-	}
-	return true
 }

@@ -20,7 +20,7 @@ type Fabric interface {
 	Apply(ctx context.Context, s State) error
 
 	// Attach does what Apply would do with e added to the state, at a cost that does not depend on how many ENIs there
-	// are. Attaching an ENI again returns the same Attachment; if its groups, AssignPublicIP or labels differ they are
+	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck or labels differ they are
 	// changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid] if e breaks a rule,
 	// [ErrExists] if an ENI of this ID has another subnet, address or MAC, [ErrAddressInUse] if another ENI has its address.
 	Attach(ctx context.Context, e ENI) (Attachment, error)
@@ -58,9 +58,13 @@ type Attachment struct {
 	MAC       MAC          `json:"mac"`
 	Address   netip.Prefix `json:"address"` // the private address, with the length of its subnet's prefix
 	Gateway   netip.Addr   `json:"gateway"` // the router's address in the subnet
-	DNS       []netip.Addr `json:"dns"`     // name servers for resolv.conf; empty if the host knows none that a task can reach
-	Search    []string     `json:"search"`  // search domains for resolv.conf
-	Hostname  string       `json:"hostname"`
+	// IPv6Address is the ENI's, with the length of its subnet's prefix, and IPv6Gateway the router's, which is link-local;
+	// the zero values if it has none.
+	IPv6Address netip.Prefix `json:"ipv6Address,omitzero"`
+	IPv6Gateway netip.Addr   `json:"ipv6Gateway,omitzero"`
+	DNS         []netip.Addr `json:"dns"`    // name servers for resolv.conf; empty if the host knows none that a task can reach
+	Search      []string     `json:"search"` // search domains for resolv.conf
+	Hostname    string       `json:"hostname"`
 }
 
 // Addresses of endpoints that a VPC itself answers, the same in every VPC.
@@ -74,6 +78,9 @@ func CredentialsAddr() netip.Addr { return credentialsAddr }
 
 // ResolverAddr is where tasks find the VPC's name server: 169.254.169.253.
 func ResolverAddr() netip.Addr { return resolverAddr }
+
+// IPv6Gateway returns the address of the VPC's router as ENIs see it in every subnet: fe80::1.
+func IPv6Gateway() netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1}) }
 
 // EndpointAddrs returns the addresses that a VPC itself answers. Security groups do not apply to them.
 func EndpointAddrs() []netip.Addr { return []netip.Addr{resolverAddr, credentialsAddr} }

@@ -25,9 +25,39 @@ func (s State) ENI(id string) (ENI, bool) {
 	return find(s.ENIs, func(e ENI) bool { return e.ID == id })
 }
 
-// MainRouteTable returns the main route table of a VPC.
-func (s State) MainRouteTable(vpc string) (RouteTable, bool) {
-	return find(s.RouteTables, func(t RouteTable) bool { return t.VPC == vpc && t.Main })
+// NetworkACL returns the network ACL with an ID.
+func (s State) NetworkACL(id string) (NetworkACL, bool) {
+	return find(s.NetworkACLs, func(a NetworkACL) bool { return a.ID == id })
+}
+
+// RouteTable returns the route table with an ID, as the state names it. See [State.SubnetRouteTable].
+func (s State) RouteTable(id string) (RouteTable, bool) {
+	return find(s.RouteTables, func(t RouteTable) bool { return t.ID == id })
+}
+
+// InternetGateway returns the internet gateway with an ID.
+func (s State) InternetGateway(id string) (InternetGateway, bool) {
+	return find(s.InternetGateways, func(g InternetGateway) bool { return g.ID == id })
+}
+
+// EgressOnlyInternetGateway returns the egress-only internet gateway with an ID.
+func (s State) EgressOnlyInternetGateway(id string) (EgressOnlyInternetGateway, bool) {
+	return find(s.EgressOnlyInternetGateways, func(g EgressOnlyInternetGateway) bool { return g.ID == id })
+}
+
+// NATGateway returns the NAT gateway with an ID.
+func (s State) NATGateway(id string) (NATGateway, bool) {
+	return find(s.NATGateways, func(g NATGateway) bool { return g.ID == id })
+}
+
+// VPCPeeringConnection returns the peering connection with an ID.
+func (s State) VPCPeeringConnection(id string) (VPCPeeringConnection, bool) {
+	return find(s.VPCPeeringConnections, func(c VPCPeeringConnection) bool { return c.ID == id })
+}
+
+// Address returns the elastic address with an allocation ID.
+func (s State) Address(allocationID string) (Address, bool) {
+	return find(s.Addresses, func(a Address) bool { return a.AllocationID == allocationID })
 }
 
 // SubnetIDs returns the IDs of all subnets, in the order of the state.

@@ -112,9 +112,6 @@ func (v *validator) checkRuleCIDR(path string, c netip.Prefix) {
 	}
 }
 
-// icmpv6 has a number but no use in an IPv4 network.
-const icmpv6 = 58
-
 // checkRule checks protocol, ports and ICMP fields. Those that the protocol has no use for must be zero: what is
 // accepted counts.
 func (v *validator) checkRule(path string, r Rule) {
@@ -123,7 +120,7 @@ func (v *validator) checkRule(path string, r Rule) {
 	case !ok:
 		v.add(path+".ipProtocol", "InvalidParameterValue", "Invalid value '%s' for IP protocol. Unknown protocol.", r.Protocol)
 		return
-	case number == icmpv6:
+	case number == 58:
 		v.add(path+".ipProtocol", "InvalidParameterValue", "Invalid value '%s' for IP protocol: fardel has no IPv6", r.Protocol)
 	}
 	ports, icmp := r.Protocol.hasPorts(), r.Protocol.Is(ICMP)

@@ -17,6 +17,9 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := network.Validate(s); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
+	if err := enforceable(s); err != nil {
+		return fmt.Errorf("apply network state: %w", err)
+	}
 	f.op.Lock()
 	defer f.op.Unlock()
 	if err := f.open(); err != nil {

@@ -196,6 +196,9 @@ func (f *Fabric) place(e network.ENI) (v network.VPC, n network.Subnet, r *route
 		}
 		part.SecurityGroups = append(part.SecurityGroups, g)
 	}
+	if err := enforceableENI(e); err != nil {
+		return v, n, nil, err
+	}
 	if err := network.ValidateENI(part, e); err != nil {
 		return v, n, nil, err
 	}
