@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/engine"
@@ -16,7 +17,8 @@ import (
 // its own Config.
 type Cluster struct {
 	*core
-	principal string
+	principal string         // whose view it is; "" with a nil caller is the host program's
+	caller    *policy.Caller // instead of principal, for who came with credentials
 }
 
 // core is what all views of a cluster share.
@@ -97,7 +99,7 @@ func (c *Cluster) Ready() <-chan struct{} { return c.ready }
 func (c *Cluster) Name() string { return c.cfg.Name }
 
 // ARN is the cluster's ARN.
-func (c *Cluster) ARN() string { return c.cfg.scope().Cluster(c.cfg.Name).String() }
+func (c *Cluster) ARN() string { return c.cfg.clusterARN() }
 
 // recover takes over what the last run left: network, addresses, tasks. It returns the watch that follows on what it
 // read.
@@ -199,7 +201,7 @@ func (c *core) defaultNetwork() (network.State, error) {
 	if err != nil {
 		return network.State{}, fmt.Errorf("scheduler: address range of the default VPC: %w", err)
 	}
-	return network.DefaultVPC(c.cfg.scope().Cluster(c.cfg.Name).String(), cidr, c.cfg.Region, c.cfg.zones())
+	return network.DefaultVPC(c.cfg.clusterARN(), cidr, c.cfg.Region, c.cfg.zones())
 }
 
 func (c *core) storeNetwork(ctx context.Context, s network.State, at store.Revision) error {

@@ -42,7 +42,7 @@ type Config struct {
 	MaxTask  task.Size
 	Capacity task.Size
 
-	// Authorizer is asked before every verb. Nil allows everything.
+	// Authorizer is asked before every verb. Nil allows everything, and an Authorizer of policy/authz decides by IAM policies.
 	Authorizer Authorizer
 
 	// RegistryCredentials resolves repositoryCredentials.credentialsParameter of a container, a secret's ARN or name.
@@ -128,3 +128,6 @@ func (c Config) zones() []string { return []string{c.Region + "a", c.Region + "b
 
 // scope is where the cluster's ARNs belong.
 func (c Config) scope() task.Scope { return task.Scope{Region: c.Region, Account: c.Account} }
+
+// clusterARN is the ARN of the cluster.
+func (c Config) clusterARN() string { return c.scope().Cluster(c.Name).String() }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,22 +29,39 @@ func (c *Cluster) RegisterTaskDefinition(ctx context.Context, def *task.TaskDefi
 	if err != nil {
 		return nil, err
 	}
-	if err := c.authorizeRegister(ctx, def); err != nil {
-		return nil, err
-	}
 	for {
-		stored, err := c.register(ctx, def)
-		if !errors.Is(err, store.ErrConflict) {
-			return stored, err
+		p, err := c.prepare(ctx, def)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.authorizeRegister(ctx, p.Definition); err != nil {
+			return nil, err
+		}
+		_, err = c.cfg.Store.Update(ctx, p.changes...)
+		if !errors.Is(err, store.ErrConflict) { // else somebody else was faster
+			return p.Definition, err
 		}
 	}
 }
 
-func (c *Cluster) authorizeRegister(ctx context.Context, def *task.TaskDefinition) error {
-	if err := c.authorize(ctx, "ecs:RegisterTaskDefinition", "*", nil); err != nil {
+// authorizeRegister asks for everything that registering a definition implies. stored has the ARN that it is to get.
+func (c *Cluster) authorizeRegister(ctx context.Context, stored *task.TaskDefinition) error {
+	k := conditions{}
+	k.requestTags(stored.Tags)
+	k.taskSize(stored)
+	k.setBool("ecs:privileged", slices.ContainsFunc(stored.ContainerDefinitions, func(d task.ContainerDefinition) bool {
+		return d.Privileged
+	}))
+	for _, l := range stored.RequiresCompatibilities {
+		k["ecs:compute-compatibility"] = append(k["ecs:compute-compatibility"], string(l))
+	}
+	if err := c.authorize(ctx, "ecs:RegisterTaskDefinition", "*", k); err != nil {
 		return err
 	}
-	return c.authorizeRoles(ctx, def.TaskRoleARN, def.ExecutionRoleARN)
+	if err := c.authorizeRoles(ctx, stored.TaskRoleARN, stored.ExecutionRoleARN); err != nil {
+		return err
+	}
+	return c.authorizeTags(ctx, "RegisterTaskDefinition", stored.TaskDefinitionARN, stored.Tags)
 }
 
 // input is what registering a definition stores: a valid one without the members that ECS sets.
@@ -62,17 +80,22 @@ func input(def *task.TaskDefinition) (*task.TaskDefinition, error) {
 	return def, def.ValidateRequired()
 }
 
-// register stores def as the next revision, or fails with store.ErrConflict when somebody else was faster.
-func (c *core) register(ctx context.Context, def *task.TaskDefinition) (*task.TaskDefinition, error) {
+// prepared is a definition as it is stored, with what stores it: nothing for one that is.
+type prepared struct {
+	definitionRecord
+	changes []store.Change // they fail with store.ErrConflict when somebody else registers in the family first
+}
+
+// prepare makes the next revision of a family.
+func (c *core) prepare(ctx context.Context, def *task.TaskDefinition) (p prepared, err error) {
 	var family familyRecord
 	familyKey := prefixFamilies + def.Family
 	at, err := load(ctx, c.cfg.Store, familyKey, &family)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	digest, err := digestOf(def)
-	if err != nil {
-		return nil, err
+	if p.Digest, err = digestOf(def); err != nil {
+		return p, err
 	}
 	family.Last++
 	stored := def.Clone()
@@ -81,45 +104,41 @@ func (c *core) register(ctx context.Context, def *task.TaskDefinition) (*task.Ta
 	stored.Status = task.DefinitionActive
 	stored.Compatibilities = def.ValidLaunchTypes()
 	stored.RegisteredAt = time.Now().UTC()
+	p.Definition = stored
 	counter, err := put(familyKey, family, at)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	revision, err := put(keyDefinition(def.Family, family.Last), definitionRecord{stored, digest}, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.cfg.Store.Update(ctx, counter, revision); err != nil {
-		return nil, err
-	}
-	return stored, nil
+	revision, err := put(keyDefinition(def.Family, family.Last), p.definitionRecord, 0)
+	p.changes = []store.Change{counter, revision}
+	return p, err
 }
 
-// ensureRegistered returns the registered form of def: itself when it is a revision of this cluster, else the newest
-// revision of its family when that says the same, else a new revision.
-func (c *Cluster) ensureRegistered(ctx context.Context, def *task.TaskDefinition) (*task.TaskDefinition, error) {
+// resolve finds the registered form of def: itself when it is a revision of this cluster, else the newest revision of
+// its family when that says the same, else a new revision, which is not stored yet.
+func (c *core) resolve(ctx context.Context, def *task.TaskDefinition) (p prepared, err error) {
 	if def != nil && def.TaskDefinitionARN != "" {
-		stored, err := c.definition(ctx, def.TaskDefinitionARN)
+		p.Definition, err = c.definition(ctx, def.TaskDefinitionARN)
 		if !errors.Is(err, ErrNotFound) {
-			return stored, err
+			return p, err
 		}
 	}
 	in, err := input(def)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	digest, err := digestOf(in)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	latest, err := c.latest(ctx, in.Family)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
+		return p, err
 	}
 	if err == nil && latest.Digest == digest {
-		return latest.Definition, nil
+		return prepared{definitionRecord: latest}, nil
 	}
-	return c.RegisterTaskDefinition(ctx, in)
+	return c.prepare(ctx, in)
 }
 
 // digestOf identifies the content of a definition.
@@ -215,8 +234,10 @@ func (c *Cluster) ListTaskDefinitions(ctx context.Context, family string) ([]*ta
 	if err := c.await(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.authorize(ctx, "ecs:ListTaskDefinitions", "*", nil); err != nil {
-		return nil, err
+	for _, action := range []string{"ecs:ListTaskDefinitions", "ecs:DescribeTaskDefinition"} { // ECS's list has ARNs only
+		if err := c.authorize(ctx, action, "*", nil); err != nil {
+			return nil, err
+		}
 	}
 	prefix := prefixDefinitions
 	if family != "" {

@@ -19,6 +19,21 @@ var (
 	ErrClosed       = errors.New("scheduler: cluster is closed")
 )
 
+// AccessDeniedError is the error of a verb that the authorizer refused. It matches [ErrAccessDenied].
+type AccessDeniedError struct {
+	Message string // AWS's text
+	Err     error  // of the authorizer
+}
+
+// Error is the error as ECS reports it: its code, and AWS's text.
+func (e *AccessDeniedError) Error() string { return "AccessDeniedException: " + e.Message }
+
+// Is matches [ErrAccessDenied].
+func (e *AccessDeniedError) Is(target error) bool { return target == ErrAccessDenied }
+
+// Unwrap is the authorizer's error.
+func (e *AccessDeniedError) Unwrap() error { return e.Err }
+
 // PlacementError says why a task fits nowhere, in the words of ECS's failures.
 type PlacementError struct {
 	Reason string // RESOURCE:CPU, RESOURCE:MEMORY, RESOURCE:ENI

@@ -67,6 +67,9 @@ func (r *Run) WaitRunning(ctx context.Context) (*task.Task, error) {
 
 // WaitStatus blocks until the task has reached a status, or gone beyond it, and returns its record.
 func (r *Run) WaitStatus(ctx context.Context, s task.Status) (*task.Task, error) {
+	if _, err := r.c.authorizeTask(ctx, "ecs:DescribeTasks", r.id); err != nil {
+		return nil, err
+	}
 	return r.c.waitFor(ctx, r.id, func(t *task.Task) bool { return t.LastStatus >= s })
 }
 
@@ -99,15 +102,8 @@ func (r *Run) Stop(ctx context.Context, reason string) error {
 // otherwise, and only in a task that was run with EnableExecuteCommand, else it fails with [ErrNoExec]. The container
 // can be "" when the task has one. Cancelling ctx ends the process.
 func (r *Run) Exec(ctx context.Context, container string, spec runtime.ExecSpec) (exitCode int, err error) {
-	t, err := r.c.describe(ctx, r.id)
+	t, container, err := r.authorizeExec(ctx, container)
 	if err != nil {
-		return 0, err
-	}
-	if container == "" && len(t.Containers) == 1 {
-		container = t.Containers[0].Name
-	}
-	conditions := map[string][]string{"ecs:container-name": {container}}
-	if err := r.c.authorize(ctx, "ecs:ExecuteCommand", r.ARN(), conditions); err != nil {
 		return 0, err
 	}
 	if !t.EnableExecuteCommand {
@@ -120,9 +116,34 @@ func (r *Run) Exec(ctx context.Context, container string, spec runtime.ExecSpec)
 	return code, translate(err)
 }
 
+// authorizeExec asks for ExecuteCommand on the task and on its cluster, as ECS does, and returns the task and the name of
+// the container.
+func (r *Run) authorizeExec(ctx context.Context, container string) (*task.Task, string, error) {
+	t, err := r.c.describe(ctx, r.id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, "", err
+	}
+	if container == "" && t != nil && len(t.Containers) == 1 {
+		container = t.Containers[0].Name
+	}
+	k := r.c.onTask(t)
+	k.set("ecs:container-name", container)
+	k.set("ecs:task", r.ARN())
+	if denied := r.c.authorize(ctx, "ecs:ExecuteCommand", r.ARN(), k); denied != nil {
+		return nil, "", denied
+	}
+	k = r.c.onCluster() // its tags: a cluster has none
+	k.set("ecs:container-name", container)
+	k.set("ecs:task", r.ARN())
+	if denied := r.c.authorize(ctx, "ecs:ExecuteCommand", r.c.ARN(), k); denied != nil {
+		return nil, "", denied
+	}
+	return t, container, err
+}
+
 // Stats measures the task. It fails with [ErrNotFound] for one that does not run.
 func (r *Run) Stats(ctx context.Context) (Stats, error) {
-	if err := r.c.authorize(ctx, "ecs:DescribeTasks", r.ARN(), nil); err != nil {
+	if _, err := r.c.authorizeTask(ctx, "ecs:DescribeTasks", r.id); err != nil {
 		return Stats{}, err
 	}
 	s, err := r.c.engine.Stats(ctx, r.id)

@@ -81,18 +81,23 @@ func (l *logReader) Close() error {
 
 // ended reports whether the container will write no more.
 func (l *logReader) ended() (bool, error) {
+	t, err := l.r.c.describe(l.ctx, l.r.id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	if l.container == "" && t != nil && len(t.Containers) == 1 {
+		l.container = t.Containers[0].Name
+	}
 	if !l.allowed {
-		if err := l.r.c.authorize(l.ctx, "logs:GetLogEvents", l.r.ARN(), nil); err != nil {
-			return false, err
+		k := l.r.c.onTask(t)
+		k.set("ecs:container-name", l.container)
+		if denied := l.r.c.authorize(l.ctx, "logs:GetLogEvents", l.r.ARN(), k); denied != nil {
+			return false, denied
 		}
 		l.allowed = true
 	}
-	t, err := l.r.c.describe(l.ctx, l.r.id)
 	if err != nil {
 		return false, err
-	}
-	if l.container == "" && len(t.Containers) == 1 {
-		l.container = t.Containers[0].Name
 	}
 	c := t.Container(l.container)
 	if c == nil {

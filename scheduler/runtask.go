@@ -63,7 +63,7 @@ func printable(s string, max int) bool {
 // Run starts a task and returns a handle to it as soon as it is recorded; what becomes of it is the handle's to say. A
 // definition that is not registered is registered first, unless the newest revision of its family says the same.
 //
-// It fails at once, with nothing made, with a [*task.ValidationError] or [*UnsupportedError] for a definition that can't
+// It fails at once, with nothing made or registered, with a [*task.ValidationError] or [*UnsupportedError] for a definition that can't
 // be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid], [ErrInactive], [ErrConflict] or
 // [ErrAccessDenied]. Cancelling ctx afterwards does not stop the task.
 func (c *Cluster) Run(ctx context.Context, def *task.TaskDefinition, o RunOptions) (*Run, error) {
@@ -73,41 +73,49 @@ func (c *Cluster) Run(ctx context.Context, def *task.TaskDefinition, o RunOption
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	def, err := c.ensureRegistered(ctx, def)
+	for {
+		id, err := c.run(ctx, def, o)
+		if !errors.Is(err, store.ErrConflict) { // else the family has a new revision, or the token a task
+			return c.handle(id), err
+		}
+	}
+}
+
+// run does what Run does, in one attempt. It stores the definition, when it is new, together with the task, so that a
+// failure leaves neither.
+func (c *Cluster) run(ctx context.Context, given *task.TaskDefinition, o RunOptions) (id string, err error) {
+	def, err := c.resolve(ctx, given)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	effective, err := c.effective(def, o)
+	effective, err := c.effective(def.Definition, o)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if err := c.authorizeRun(ctx, def, effective, o); err != nil {
-		return nil, err
+	if id, err = newTaskID(); err != nil {
+		return "", err
 	}
-	request, err := requestDigest(def, o)
+	if err := c.authorizeRun(ctx, def, effective, o, id); err != nil {
+		return "", err
+	}
+	request, err := requestDigest(def.Definition, o)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if id, err := c.tokenTask(ctx, o.ClientToken, request); id != "" || err != nil {
-		return c.handle(id), err
+	if started, err := c.tokenTask(ctx, o.ClientToken, request); started != "" || err != nil {
+		return started, err
 	}
 	c.placing.RLock()
 	defer c.placing.RUnlock()
-	rec, err := c.place(effective, o)
+	rec, err := c.place(effective, o, id)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	id := rec.Task.ID()
-	if err := c.createTask(ctx, rec, o.ClientToken, request); err != nil {
+	if err := c.createTask(ctx, rec, o.ClientToken, request, def.changes); err != nil {
 		c.release(id)
-		if errors.Is(err, store.ErrConflict) { // the same token, at the same time
-			if id, err := c.tokenTask(ctx, o.ClientToken, request); id != "" || err != nil {
-				return c.handle(id), err
-			}
-		}
-		return nil, err
+		return "", err
 	}
-	return c.handle(id), nil
+	return id, nil
 }
 
 // check refuses what ECS refuses.
@@ -174,20 +182,59 @@ func (o RunOptions) launchType() task.LaunchType {
 	return o.LaunchType
 }
 
-// authorizeRun asks for everything that running a task implies.
-func (c *Cluster) authorizeRun(ctx context.Context, def, eff *task.TaskDefinition, o RunOptions) error {
-	conditions := map[string][]string{
-		"ecs:task-definition":        {def.TaskDefinitionARN},
-		"ecs:enable-execute-command": {strconv.FormatBool(o.EnableExecuteCommand)},
+// authorizeRun asks for everything that running a task implies, the registration of a new definition included.
+func (c *Cluster) authorizeRun(ctx context.Context, def prepared, eff *task.TaskDefinition, o RunOptions, id string) error {
+	if len(def.changes) > 0 {
+		if err := c.authorizeRegister(ctx, def.Definition); err != nil {
+			return err
+		}
 	}
-	for _, tag := range o.Tags {
-		conditions["aws:RequestTag/"+tag.Key] = []string{tag.Value}
-		conditions["aws:TagKeys"] = append(conditions["aws:TagKeys"], tag.Key)
-	}
-	if err := c.authorize(ctx, "ecs:RunTask", def.TaskDefinitionARN, conditions); err != nil {
+	if err := c.authorize(ctx, "ecs:RunTask", def.Definition.TaskDefinitionARN, c.runConditions(def.Definition, eff, o)); err != nil {
 		return err
 	}
-	return c.authorizeRoles(ctx, eff.TaskRoleARN, eff.ExecutionRoleARN)
+	if err := c.authorizeRoles(ctx, eff.TaskRoleARN, eff.ExecutionRoleARN); err != nil {
+		return err
+	}
+	return c.authorizeTags(ctx, "RunTask", c.taskARN(id), o.Tags)
+}
+
+// runConditions are the condition keys of RunTask. The resource is the definition, so its tags are the resource's. ECS
+// has the keys from ecs:task-cpu on for services only; here one policy can bound both.
+func (c *Cluster) runConditions(def, eff *task.TaskDefinition, o RunOptions) conditions {
+	k := c.onCluster()
+	k.set("ecs:task-definition", def.TaskDefinitionARN)
+	k.setBool("ecs:enable-execute-command", o.EnableExecuteCommand)
+	k.resourceTags(def.Tags)
+	k.requestTags(o.Tags)
+	k.taskSize(eff)
+	k.setBool("ecs:enable-ecs-managed-tags", false)
+	k.set("ecs:propagate-tags", "NONE")
+	if o.PropagateTags {
+		k.set("ecs:propagate-tags", "TASK_DEFINITION")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
+	if err != nil && o.NetworkConfiguration != nil {
+		where = *o.NetworkConfiguration // placement says what is wrong with it, to whoever may run the task
+	}
+	k.set("ecs:subnet", where.Subnets...)
+	k.setBool("ecs:auto-assign-public-ip", where.AssignPublicIP)
+	return k
+}
+
+// taskSize adds the keys about the size of a task: of its definition as a whole, where it says one.
+func (k conditions) taskSize(def *task.TaskDefinition) {
+	size, err := def.Size()
+	if err != nil {
+		return
+	}
+	if size.CPU > 0 {
+		k.set("ecs:task-cpu", strconv.FormatInt(int64(size.CPU), 10))
+	}
+	if size.Memory > 0 {
+		k.set("ecs:task-memory", strconv.FormatInt(int64(size.Memory), 10))
+	}
 }
 
 // requestDigest identifies what a client token was used for.
@@ -219,14 +266,10 @@ func (c *core) tokenTask(ctx context.Context, token, request string) (id string,
 }
 
 // place finds room and an address for a task, and returns its first record.
-func (c *core) place(def *task.TaskDefinition, o RunOptions) (taskRecord, error) {
+func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRecord, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
-	if err != nil {
-		return taskRecord{}, err
-	}
-	id, err := newTaskID()
 	if err != nil {
 		return taskRecord{}, err
 	}
@@ -247,14 +290,15 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions) (taskRecord, error)
 	return taskRecord{Task: b.task(), ENI: eni}, nil
 }
 
-// createTask stores a new task, with the client token that asked for it.
-func (c *core) createTask(ctx context.Context, rec taskRecord, token, request string) error {
+// createTask stores a new task, with the client token that asked for it and with what else is to change. It fails with
+// store.ErrConflict when somebody else changed that first, or used the token.
+func (c *core) createTask(ctx context.Context, rec taskRecord, token, request string, changes []store.Change) error {
 	id := rec.Task.ID()
 	created, err := put(prefixTasks+id, rec, 0)
 	if err != nil {
 		return err
 	}
-	changes := []store.Change{created}
+	changes = append(slices.Clip(changes), created)
 	if token != "" {
 		var old tokenRecord // one that is too old to count
 		at, err := load(ctx, c.cfg.Store, prefixTokens+token, &old)

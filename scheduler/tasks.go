@@ -23,7 +23,7 @@ func (c *Cluster) Stop(ctx context.Context, name, reason string) (*task.Task, er
 	if err != nil {
 		return nil, err
 	}
-	if err := c.authorize(ctx, "ecs:StopTask", c.taskARN(id), nil); err != nil {
+	if _, err := c.authorizeTask(ctx, "ecs:StopTask", id); err != nil {
 		return nil, err
 	}
 	if reason == "" {
@@ -69,10 +69,7 @@ func (c *Cluster) Describe(ctx context.Context, name string) (*task.Task, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.authorize(ctx, "ecs:DescribeTasks", c.taskARN(id), nil); err != nil {
-		return nil, err
-	}
-	return c.describe(ctx, id)
+	return c.authorizeTask(ctx, "ecs:DescribeTasks", id)
 }
 
 func (c *core) describe(ctx context.Context, id string) (*task.Task, error) {
@@ -98,12 +95,13 @@ type ListOptions struct {
 }
 
 // List returns the records of the tasks chosen, in the order of their creation. Stopped tasks stay for
-// Config.Retention.
+// Config.Retention. A principal needs ecs:ListTasks, and sees the tasks that it may describe: ECS's own list has ARNs
+// only.
 func (c *Cluster) List(ctx context.Context, o ListOptions) ([]*task.Task, error) {
 	if err := c.await(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.authorize(ctx, "ecs:ListTasks", "*", nil); err != nil {
+	if err := c.authorize(ctx, "ecs:ListTasks", "*", c.onCluster()); err != nil {
 		return nil, err
 	}
 	recs, err := all[taskRecord](ctx, c.cfg.Store, prefixTasks)
@@ -112,8 +110,15 @@ func (c *Cluster) List(ctx context.Context, o ListOptions) ([]*task.Task, error)
 	}
 	var tasks []*task.Task
 	for i := range recs {
-		if t := &recs[i].Task; o.chooses(t) {
+		t := &recs[i].Task
+		if !o.chooses(t) {
+			continue
+		}
+		switch err := c.authorize(ctx, "ecs:DescribeTasks", t.TaskARN, c.onTask(t)); {
+		case err == nil:
 			tasks = append(tasks, t)
+		case !errors.Is(err, ErrAccessDenied):
+			return nil, err
 		}
 	}
 	sortByCreation(tasks)
@@ -207,6 +212,9 @@ func (c *core) expireTokens(ctx context.Context, now time.Time) error {
 
 // Idle reports whether no task holds anything on this machine. It works after Close, too.
 func (c *Cluster) Idle(ctx context.Context) (bool, error) {
+	if err := c.authorize(ctx, "ecs:DescribeClusters", c.ARN(), nil); err != nil {
+		return false, err
+	}
 	recs, err := c.live(ctx)
 	return len(recs) == 0, err
 }

@@ -34,6 +34,7 @@ var table = []row{
 	{"runtime/runtimetest/guest", nil, "what runs in the suite's containers is small and links nothing of the host"},
 	{"runtime/runtimetest/guest/static", []string{"runtime/runtimetest/guest"}, "as above, as a program"},
 
+	{"policy/authz", []string{"policy"}, "an action is authorized without knowing whose verb it is"},
 	{"policy/policytest", []string{"policy"}, "the corpus is for every implementation of the decision"},
 
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
@@ -43,7 +44,7 @@ var table = []row{
 	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
 	{"task/engine", []string{"task", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
-	{"scheduler", []string{"task", "task/engine", "runtime", "network", "policy", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
+	{"scheduler", []string{"task", "task/engine", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
 	{"scheduler/store/bolt", []string{"scheduler/store"}, "a store knows the interface that it implements"},
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},
