@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,6 +69,35 @@ func (c ContainerSpec) Environment(img Image, hostname string) ([]string, error)
 		}
 	}
 	return env, nil
+}
+
+// CheckMounts says what is wrong with Mounts before a driver looks at the machine. The error matches [ErrInvalid].
+func (c ContainerSpec) CheckMounts() error {
+	for _, m := range c.Mounts {
+		problem := ""
+		switch {
+		case !path.IsAbs(m.Destination):
+			problem = "the path in the container is not absolute"
+		case (m.Source == "") == (m.Volume == ""):
+			problem = "want either a source or a volume"
+		case m.Volume != "" && !isVolumeName(m.Volume):
+			problem = fmt.Sprintf("volume %q: want 1 to 255 of A-Z, a-z, 0-9, '_' and '-'", m.Volume)
+		case m.Source != "" && !path.IsAbs(m.Source):
+			problem = fmt.Sprintf("source %q is not an absolute path", m.Source)
+		case m.Root != "" && (m.Source == "" || !path.IsAbs(m.Root) || m.Populate):
+			problem = fmt.Sprintf("root %q: want an absolute path, beside a source that is not populated", m.Root)
+		}
+		if problem != "" {
+			return fmt.Errorf("container %s: mount at %q: %s: %w", c.ID, m.Destination, problem, ErrInvalid)
+		}
+	}
+	return nil
+}
+
+func isVolumeName(name string) bool {
+	return len(name) <= 255 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	})
 }
 
 // envKey is the part before the first "=", or "" if there is none.

@@ -62,11 +62,25 @@ type ContainerSpec struct {
 	Labels map[string]string // kept with the container and returned by List
 }
 
-// Mount is a file or directory of the host inside a container.
+// Mount is a file or directory of the host, or a volume of the sandbox, inside a container. Set Source or Volume.
 type Mount struct {
-	Source      string // absolute path on the host
+	Source      string `json:",omitempty"` // absolute path on the host
 	Destination string // absolute path in the container
 	ReadOnly    bool
+
+	// Root, with Source, is a directory that Source is looked up in as after chroot: no symbolic link in Source leads out
+	// of it, whoever writes there at the same time. "" is the host's root directory.
+	Root string `json:",omitempty"`
+
+	// Volume is the name of a directory that the containers of the sandbox share: 1 to 255 of [A-Za-z0-9_-]. It is made
+	// when the first container that names it is created, owned by root with mode 0755, and removed with the sandbox.
+	Volume string `json:",omitempty"`
+
+	// Populate has an empty directory get what the image has at Destination, with owners and modes, and the owner and
+	// mode of that directory itself, before the container is created: the rule of Docker's volumes. Of two containers
+	// that could populate one volume the first created does. What is there already is never replaced. Of a Source the
+	// driver notes beside it, in its parent directory, that a copy is under way.
+	Populate bool `json:",omitempty"`
 }
 
 // HostEntry is one line of /etc/hosts.

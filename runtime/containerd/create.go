@@ -74,15 +74,13 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err := d.writeRecord(c); err != nil {
 		return err
 	}
-	creation, err := d.prepare(ctx, s, spec, img)
+	resolved, release, err := d.resolveMounts(ctx, spec, img)
 	if err != nil {
 		return err
 	}
-	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
-	// The OCI runtime is not stopped half-way: nobody would know what it left.
-	pid, err := d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
-	if err != nil {
-		return containerError("create", spec, creation.spec.Process, err)
+	pid, err := d.createTask(ctx, s, c, resolved, img)
+	if err := errors.Join(err, release()); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -95,6 +93,21 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	c.mu.Unlock()
 	d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
 	return nil
+}
+
+// createTask has the OCI runtime make a container whose mounts are resolved.
+func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec runtime.ContainerSpec, img unpacked) (pid int, err error) {
+	creation, err := d.prepare(ctx, s, spec, img)
+	if err != nil {
+		return 0, err
+	}
+	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
+	// The OCI runtime is not stopped half-way: nobody would know what it left.
+	pid, err = d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
+	if err != nil {
+		return 0, containerError("create", spec, creation.spec.Process, err)
+	}
+	return pid, nil
 }
 
 func (d *Driver) writeRecord(c *container) error {

@@ -32,6 +32,7 @@ type Driver struct {
 	limits      oci.Limits
 	life        life
 	pulls       pulls
+	copies      copies
 
 	accountsMu sync.Mutex          // held while an image's accounts are read
 	accounts   map[string]accounts // by chain ID

@@ -5,6 +5,7 @@ package containerd
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -110,29 +111,37 @@ func (d *Driver) user(ctx context.Context, img unpacked, name string) (oci.User,
 }
 
 func (d *Driver) readAccounts(ctx context.Context, img unpacked) (a accounts, err error) {
-	key := fmt.Sprintf("fardel-accounts-%d-%s", os.Getpid(), img.chainID)
-	sn := d.client.SnapshotService(d.snapshotter)
-	mounts, err := sn.View(ctx, key, img.chainID, snapshots.WithLabels(map[string]string{ownerLabel: d.cfg.Owner, rootLabel: "accounts"}))
+	err = d.insideImage(ctx, img, func(root string) error {
+		if a.passwd, err = readInside(root, "etc/passwd"); err != nil {
+			return err
+		}
+		a.group, err = readInside(root, "etc/group")
+		return err
+	})
+	return a, err
+}
+
+// insideImage calls f with a directory in which an image's file system can be read.
+func (d *Driver) insideImage(ctx context.Context, img unpacked, f func(root string) error) (err error) {
+	dir, err := os.MkdirTemp(d.tempDir(), "image-")
 	if err != nil {
-		return a, fmt.Errorf("look into image %s: %w", img.Ref, err)
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	key := "fardel-view-" + rand.Text()
+	sn := d.client.SnapshotService(d.snapshotter)
+	mounts, err := sn.View(ctx, key, img.chainID, snapshots.WithLabels(map[string]string{ownerLabel: d.cfg.Owner, rootLabel: "view"}))
+	if err != nil {
+		return fmt.Errorf("look into image %s: %w", img.Ref, err)
 	}
 	undo, cancel := undoContext(ctx)
 	defer cancel()
 	defer func() { err = errors.Join(err, d.removeSnapshot(undo, d.snapshotter, key)) }()
-	dir, err := os.MkdirTemp(d.tempDir(), "image-")
-	if err != nil {
-		return a, err
-	}
-	defer func() { err = errors.Join(err, os.Remove(dir)) }()
 	if err := mount.All(mounts, dir); err != nil {
-		return a, fmt.Errorf("mount image %s: %w", img.Ref, err)
+		return fmt.Errorf("mount image %s: %w", img.Ref, err)
 	}
 	defer func() { err = errors.Join(err, mount.UnmountAll(dir, 0)) }()
-	if a.passwd, err = readInside(dir, "etc/passwd"); err != nil {
-		return a, err
-	}
-	a.group, err = readInside(dir, "etc/group")
-	return a, err
+	return f(dir)
 }
 
 // maxAccounts bounds the files of an image that are kept in memory.

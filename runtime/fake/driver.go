@@ -176,6 +176,9 @@ func (m *Machine) newContainer(spec runtime.ContainerSpec) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := spec.CheckMounts(); err != nil {
+		return nil, err
+	}
 	stop, err := spec.StopSignalNumber(img.config)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.ID, err)

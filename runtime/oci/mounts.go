@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -56,7 +57,7 @@ func mounts(c runtime.ContainerSpec, o Options) ([]specs.Mount, error) {
 			Destination: initPath, Type: "bind", Source: o.InitPath, Options: []string{"bind", "ro"},
 		})
 	}
-	slices.SortStableFunc(own, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) })
+	slices.SortStableFunc(own, byDepth)
 	for i := 1; i < len(own); i++ {
 		if own[i].Destination == own[i-1].Destination {
 			return nil, invalid(c, "two mounts at %s", own[i].Destination)
@@ -68,15 +69,27 @@ func mounts(c runtime.ContainerSpec, o Options) ([]specs.Mount, error) {
 	return append(all, own...), nil
 }
 
+// byDepth orders mounts as Docker does: one that lies in another comes after it, also when a symbolic link of the image
+// gives the outer one another name.
+func byDepth(a, b specs.Mount) int {
+	return cmp.Or(
+		cmp.Compare(strings.Count(a.Destination, "/"), strings.Count(b.Destination, "/")),
+		strings.Compare(a.Destination, b.Destination),
+	)
+}
+
 func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
+	if err := c.CheckMounts(); err != nil {
+		return nil, err
+	}
 	own := make([]specs.Mount, 0, len(c.Mounts)+len(c.Tmpfs)+1)
 	for _, m := range c.Mounts {
 		target, err := destination(c, m.Destination)
 		if err != nil {
 			return nil, err
 		}
-		if !path.IsAbs(m.Source) {
-			return nil, invalid(c, "mount at %s: source %q is not an absolute path", target, m.Source)
+		if m.Volume != "" || m.Root != "" {
+			return nil, invalid(c, "mount at %s: volumes and roots are the backend's to resolve", target)
 		}
 		access := "rw"
 		if m.ReadOnly {

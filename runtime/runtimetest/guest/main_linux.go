@@ -94,6 +94,18 @@ var kernel = map[string]func(string) (string, error){
 	"mkdir":  func(path string) (string, error) { return "made", os.Mkdir(path, 0o755) },
 	"link":   os.Readlink,
 	"exists": func(path string) (string, error) { _, err := os.Stat(path); return "exists", err },
+	"stat": func(path string) (string, error) {
+		var st syscall.Stat_t
+		if err := syscall.Lstat(path, &st); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%o %d %d", st.Mode&0o7777, st.Uid, st.Gid), nil
+	},
+	"remove": func(path string) (string, error) { return "removed", os.Remove(path) },
+	"symlink": func(rest string) (string, error) {
+		target, path, _ := strings.Cut(rest, " ")
+		return "linked", os.Symlink(target, path)
+	},
 	"spawn": func(statement string) (string, error) {
 		child := exec.Command("/proc/self/exe", statement)
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr

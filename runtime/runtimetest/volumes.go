@@ -1,0 +1,140 @@
+package runtimetest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fardel-io/fardel/runtime"
+)
+
+var volumeChecks = []namedCheck{
+	{"BadMounts", badMounts},
+	{"Volumes", volumes},
+	{"PopulatedVolumes", populatedVolumes},
+	{"PopulatedSource", populatedSource},
+	{"MountOrder", mountOrder},
+	{"MountRoot", mountRoot},
+}
+
+func badMounts(c *check) {
+	s := c.sandbox()
+	for _, m := range []runtime.Mount{
+		{Destination: "/x"},
+		{Destination: "/x", Source: "/tmp", Volume: "v"},
+		{Destination: "/x", Volume: "../v"},
+		{Destination: "/x", Volume: strings.Repeat("v", 256)},
+		{Destination: "x", Volume: "v"},
+		{Destination: "/x", Source: "tmp"},
+		{Destination: "/x", Volume: "v", Root: "/tmp"},
+		{Destination: "/x", Source: "/", Root: "tmp"},
+		{Destination: "/x", Source: "/", Root: "/tmp", Populate: true},
+	} {
+		spec := c.spec(s, "exit 0")
+		spec.Mounts = []runtime.Mount{m}
+		c.want("CreateContainer", c.Driver.CreateContainer(c.ctx, spec), runtime.ErrInvalid)
+	}
+}
+
+// with adds mounts to a container.
+func with(mounts ...runtime.Mount) func(*runtime.ContainerSpec) {
+	return func(spec *runtime.ContainerSpec) { spec.Mounts = mounts }
+}
+
+func volumes(c *check) {
+	c.need(Kernel)
+	s, other := c.sandbox(), c.sandbox()
+	data := runtime.Mount{Volume: "data", Destination: "/a/deep/path"}
+	c.equal("a new volume", c.output(s, with(data), "stat /a/deep/path", "write /a/deep/path/x"), "755 0 0\nwritten\n")
+	shared := data
+	shared.Destination, shared.ReadOnly = "/b", true
+	c.equal("another container", c.output(s, with(shared), "read /b/x", "write /b/y"), "guest\nwrite: open /b/y: read-only file system\n")
+	c.equal("another sandbox", c.output(other, with(data), "exists /a/deep/path/x"),
+		"exists: stat /a/deep/path/x: no such file or directory\n")
+	both := runtime.Mount{Volume: "more", Destination: "/c"}
+	c.equal("two places", c.output(s, with(both, runtime.Mount{Volume: "more", Destination: "/d"}), "write /c/z", "read /d/z"), "written\nguest\n")
+}
+
+func populatedVolumes(c *check) {
+	c.need(Kernel)
+	s := c.sandbox()
+	etc := runtime.Mount{Volume: "etc", Destination: "/etc", Populate: true}
+	passwd := c.output(s, nil, "read /etc/passwd")
+	c.equal("the image's content", c.output(s, with(etc), "read /etc/passwd", "stat /etc/passwd", "remove /etc/passwd", "write /etc/new"),
+		passwd+"644 0 0\nremoved\nwritten\n")
+	c.equal("what is there stays", c.output(s, with(etc), "exists /etc/passwd", "read /etc/new"),
+		"exists: stat /etc/passwd: no such file or directory\nguest\n")
+	c.equal("owner and mode", c.output(s, with(runtime.Mount{Volume: "tmp", Destination: "/tmp", Populate: true}), "stat /tmp"), "1777 0 0\n")
+	c.equal("not asked for", c.output(s, with(runtime.Mount{Volume: "bare", Destination: "/etc"}), "exists /etc/passwd"),
+		"exists: stat /etc/passwd: no such file or directory\n")
+	late := runtime.Mount{Volume: "late", Destination: "/not/in/image", Populate: true}
+	c.output(s, with(late), "exit 0")
+	late.Destination = "/etc"
+	c.equal("empty until the second container", c.output(s, with(late), "read /etc/passwd"), passwd)
+}
+
+func populatedSource(c *check) {
+	c.need(Kernel)
+	s := c.sandbox()
+	dir := filepath.Join(c.t.TempDir(), "etc")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	c.output(s, with(runtime.Mount{Source: dir, Destination: "/etc", Populate: true}), "read /etc/passwd")
+	if _, err := os.Stat(filepath.Join(dir, "passwd")); err != nil {
+		c.t.Error(err)
+	}
+	if rest, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(rest) != 1 {
+		c.t.Errorf("beside the directory there is %v, %v", rest, err)
+	}
+}
+
+func mountOrder(c *check) {
+	c.need(Kernel)
+	s := c.sandbox()
+	got := c.output(s, with(
+		runtime.Mount{Volume: "inner", Destination: "/work/in"},
+		runtime.Mount{Volume: "outer", Destination: "/work"},
+	), "write /work/in/x", "write /work/y")
+	c.equal("both", got, "written\nwritten\n")
+	got = c.output(s, with(runtime.Mount{Volume: "outer", Destination: "/o"}, runtime.Mount{Volume: "inner", Destination: "/i"}),
+		"read /i/x", "read /o/y", "exists /o/in/x")
+	c.equal("which is in which", got, "guest\nguest\nexists: stat /o/in/x: no such file or directory\n")
+}
+
+// mountRoot wants that no symbolic link leads out of a root.
+func mountRoot(c *check) {
+	c.need(Kernel)
+	s := c.sandbox()
+	top := c.t.TempDir()
+	root := filepath.Join(top, "root")
+	for _, dir := range []string{"root/data", "outside", "root/outside"} {
+		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"up": "../outside", "absolute": filepath.Join(top, "outside"), "within": "/data"} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	at := func(source string) runtime.Mount {
+		return runtime.Mount{Root: root, Source: source, Destination: "/m"}
+	}
+	c.equal("within", c.output(s, with(at("/within")), "write /m/x"), "written\n")
+	c.equal("upwards", c.output(s, with(at("/up")), "write /m/y"), "written\n")
+	c.equal("dots", c.output(s, with(at("/../../outside")), "read /m/y"), "guest\n")
+	for _, want := range []string{"root/data/x", "root/outside/y"} {
+		if _, err := os.Stat(filepath.Join(top, want)); err != nil {
+			c.t.Error(err)
+		}
+	}
+	if rest, err := os.ReadDir(filepath.Join(top, "outside")); err != nil || len(rest) > 0 {
+		c.t.Errorf("outside of the root there is %v, %v", rest, err)
+	}
+	spec := c.spec(s, "exit 0")
+	spec.Mounts = []runtime.Mount{at("/absolute")}
+	if err := c.Driver.CreateContainer(c.ctx, spec); err == nil || !strings.Contains(err.Error(), "/absolute") {
+		c.t.Errorf("an absolute link out of the root: got %v, want an error that names it", err)
+	}
+}
