@@ -54,9 +54,40 @@ type Stats struct {
 	ReadBytes        uint64 // from block devices
 	WriteBytes       uint64
 
+	PerCPU         []time.Duration   // CPU by processor; nil where the kernel does not say, as with cgroup v2
+	HostCPU        time.Duration     // processor time that passed on the whole host, idle or not, since it started
+	OnlineCPUs     int               // processors of the host
+	MemoryFailures uint64            // how often the memory limit was hit
+	MemoryDetails  map[string]uint64 // the lines of the group's memory.stat
+	BlockIO        []BlockIO         // ReadBytes and WriteBytes by device, sorted
+	// Networks are the interfaces of the sandbox but the loopback, by name, the same for all its containers; nil when
+	// nothing runs in it.
+	Networks map[string]NetworkCounters
+
 	// What its processes waited for, as the kernel's pressure stall information has it: with cgroup v2 and a kernel that
 	// measures it, else zero.
 	CPUPressure, MemoryPressure, IOPressure Pressure
+}
+
+// BlockIO is traffic with one block device.
+type BlockIO struct {
+	Major, Minor uint64 // device number
+	ReadBytes    uint64
+	WriteBytes   uint64
+	Reads        uint64 // operations
+	Writes       uint64
+}
+
+// NetworkCounters are those of one interface, seen from the containers.
+type NetworkCounters struct {
+	ReceivedBytes   uint64
+	ReceivedPackets uint64
+	ReceivedErrors  uint64
+	ReceivedDropped uint64
+	SentBytes       uint64
+	SentPackets     uint64
+	SentErrors      uint64
+	SentDropped     uint64
 }
 
 // Pressure is time lost for want of a resource, since the group was made.

@@ -54,6 +54,7 @@ func New(cfg Config) (*Cluster, error) {
 	c.engine, err = engine.New(engine.Config{
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
+		TaskCredentials: cfg.TaskCredentials, Region: cfg.Region,
 	})
 	if err != nil {
 		return nil, err
@@ -225,7 +226,10 @@ func (c *core) assign(ctx context.Context, rec taskRecord) error {
 		}
 	}
 	c.assigned[rec.Task.ID()] = true
-	c.engine.Submit(engine.Assignment{Task: &rec.Task, Definition: def, ENI: rec.ENI})
+	c.mu.Lock()
+	subnet, _ := c.net.Subnet(rec.ENI.Subnet) // no subnet goes away under a task
+	c.mu.Unlock()
+	c.engine.Submit(engine.Assignment{Task: &rec.Task, Definition: def, ENI: rec.ENI, Subnet: subnet})
 	if rec.Task.DesiredStatus >= task.Stopped {
 		c.engine.Stop(rec.Task.ID(), rec.Task.StopCode, rec.Task.StoppedReason)
 	}

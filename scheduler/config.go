@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -48,6 +49,10 @@ type Config struct {
 	// RegistryCredentials resolves repositoryCredentials.credentialsParameter of a container, a secret's ARN or name.
 	// Nil refuses definitions that use it.
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+
+	// TaskCredentials serves the credentials of task roles to tasks, at /v1/credentials and /v2/credentials/ of
+	// 169.254.170.2; see engine.Config. Nil serves none.
+	TaskCredentials http.Handler
 
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)

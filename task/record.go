@@ -97,6 +97,14 @@ type Container struct {
 	GPUIDs             []string           `json:"gpuIds,omitempty"`
 	GPUSharingStrategy *SharingStrategy   `json:"gpuSharingStrategy,omitempty"`
 	NeuronDeviceIDs    []string           `json:"neuronDeviceIds,omitempty"`
+
+	// What follows ECS keeps as well, and tells containers at the metadata
+	// endpoint only. The API's Container has none of it.
+
+	CreatedAt    time.Time `json:"createdAt,omitzero"`
+	StartedAt    time.Time `json:"startedAt,omitzero"`  // the last time, if it was restarted
+	FinishedAt   time.Time `json:"finishedAt,omitzero"` // the last time
+	RestartCount int       `json:"restartCount,omitempty"`
 }
 
 // Attachment is something attached to a task, such as its network interface.

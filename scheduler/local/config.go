@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -64,8 +65,9 @@ type Config struct {
 	Retention  time.Duration        // of stopped tasks and their logs; 0 is one hour
 	Logger     *slog.Logger         // nil discards
 
-	// RegistryCredentials and PullProgress are as in scheduler.Config.
+	// RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+	TaskCredentials     http.Handler
 	PullProgress        func(taskARN string, p runtime.PullProgress)
 }
 

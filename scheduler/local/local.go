@@ -141,7 +141,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 	return scheduler.Config{
 		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network,
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
-		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress,
+		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 	}, nil
 }
 

@@ -83,7 +83,7 @@ func outcome(err error) int {
 	return 0
 }
 
-// inContainer is the guest program, with two more statements: "serve PORT" and "dial ADDRESS".
+// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS" and "relay PORT".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -102,6 +102,9 @@ func inContainer() int {
 				conn.Close()
 			}
 		}
+	case "relay":
+		fmt.Println(relay(rest))
+		return 1
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

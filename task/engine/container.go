@@ -3,11 +3,13 @@ package engine
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/metadata"
 )
 
 // RuntimeID is the driver's ID of the container that a task's definition lists at place i. It has the form of Fargate's,
@@ -23,7 +25,7 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 	d := c.def
 	s := runtime.ContainerSpec{
 		ID: c.id, SandboxID: w.id, Name: d.Name, Image: c.image.Ref,
-		Entrypoint: d.EntryPoint, Command: d.Command, Env: environment(d),
+		Entrypoint: d.EntryPoint, Command: d.Command, Env: w.environment(c),
 		WorkingDir: d.WorkingDirectory, User: d.User,
 		CPUShares: cpuShares(d), Memory: d.Memory, MemoryReservation: d.MemoryReservation,
 		ReadonlyRootfs: d.ReadonlyRootFilesystem, Privileged: d.Privileged,
@@ -61,12 +63,23 @@ func linux(s *runtime.ContainerSpec, lp *task.LinuxParameters) {
 // cpuShares is the weight of a container: its cpu, of which 0 and 1 count as 2 (ECS).
 func cpuShares(d *task.ContainerDefinition) uint64 { return uint64(max(d.CPU, 2)) }
 
-func environment(d *task.ContainerDefinition) []string {
-	env := make([]string, len(d.Environment))
-	for i, kv := range d.Environment {
+// environment is the definition's, and over it what ECS tells every container: where its endpoints are.
+func (w *worker) environment(c *container) []string {
+	env := make([]string, len(c.def.Environment))
+	for i, kv := range c.def.Environment {
 		env[i] = kv.Name + "=" + kv.Value
 	}
-	return env
+	if !w.hasEndpoint() {
+		return env
+	}
+	told := metadata.ContainerEnvironment{
+		TaskID: w.id, ContainerName: c.def.Name, LaunchType: w.rec.LaunchType, Region: w.e.cfg.Region,
+		Set: slices.Concat(c.image.Env, env),
+	}
+	if w.e.cfg.TaskCredentials != nil && w.def.TaskRoleARN != "" {
+		told.CredentialsURI = credentialsPath + CredentialsID(w.id)
+	}
+	return append(env, metadata.Environment(told)...)
 }
 
 func noNewPrivileges(options []string) bool {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/metadata"
 )
 
 // Journal keeps the records of tasks. The engine takes no step before the outcome of the last one is in it.
@@ -33,6 +35,18 @@ type Config struct {
 	// Credentials resolves repositoryCredentials.credentialsParameter. Nil refuses definitions that use it.
 	Credentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 
+	// TaskCredentials serves the credentials of task roles: the paths /v1/credentials and /v2/credentials/ at
+	// 169.254.170.2, in every VPC. [CallerFrom] finds the task that asks in a request's context. A task whose definition
+	// or overrides name a task role is told where with AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which ends with its
+	// [CredentialsID]. Nil serves none and sets no such variable.
+	TaskCredentials http.Handler
+
+	// Protector keeps the scale-in protection that tasks ask for at 169.254.170.2. Nil answers that there is none.
+	Protector metadata.Protector
+
+	// Region is what containers are told in AWS_REGION and AWS_DEFAULT_REGION. "" tells none.
+	Region string
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -44,12 +58,18 @@ type Assignment struct {
 	Task       *task.Task           // the record as it was last saved; the engine keeps its own copy
 	Definition *task.TaskDefinition // with the run's overrides applied; must not change
 	ENI        network.ENI          // the interface to attach
+	// Subnet is the interface's. Without one the task has no endpoint at 169.254.170.2.
+	Subnet network.Subnet
 }
 
 // Engine runs tasks. All methods are safe for concurrent use.
 type Engine struct {
-	cfg Config
-	log *slog.Logger
+	cfg       Config
+	log       *slog.Logger
+	endpoints endpoints
+
+	// attachments are the interfaces that the fabric had when Run began, by ID. Written before the first worker runs.
+	attachments map[string]network.Attachment
 
 	mu      sync.Mutex // guards what follows
 	workers map[string]*worker
@@ -75,7 +95,9 @@ func New(cfg Config) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}, nil
+	e := &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}
+	e.endpoints = endpoints{e: e, byVPC: map[string]*endpoint{}}
+	return e, nil
 }
 
 // Submit hands a task to the engine, which starts it or, when its record says that it was under way, adopts it. A task

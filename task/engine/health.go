@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -14,7 +17,13 @@ type health struct {
 	status   task.HealthStatus
 	failures int       // in a row, those that count
 	since    time.Time // of status
+
+	exitCode int    // of the last check; -1 for one that took too long or could not be run
+	output   string // of the last check, at most maxCheckOutput bytes
 }
+
+// maxCheckOutput is how much of a check's output is kept, as in Docker.
+const maxCheckOutput = 4096
 
 // after is the health when a check has ended. The rules are Docker's, which ECS documents: failures in the start period
 // do not count, a success makes the container healthy and ends that period, and as many failures in a row as there are
@@ -42,18 +51,50 @@ func (h health) become(s task.HealthStatus, failures int, now time.Time) health 
 
 // checked is the outcome of one health check.
 type checked struct {
-	c      *container
-	passed bool
-	at     time.Time
+	c        *container
+	passed   bool
+	at       time.Time
+	exitCode int
+	output   string
 }
 
 // check runs a container's health check once. A check that takes too long, cannot be run or exits with anything but 0
 // has failed.
 func (w *worker) check(ctx context.Context, c *container) checked {
-	ctx, cancel := context.WithTimeout(ctx, c.def.HealthCheck.Timing().Timeout)
+	limit := c.def.HealthCheck.Timing().Timeout
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	code, err := w.e.Exec(ctx, w.id, c.def.Name, runtime.ExecSpec{Args: checkCommand(c.def.HealthCheck.Command)})
-	return checked{c: c, passed: err == nil && code == 0, at: time.Now()}
+	var out head
+	code, err := w.e.Exec(ctx, w.id, c.def.Name, runtime.ExecSpec{
+		Args: checkCommand(c.def.HealthCheck.Command), Stdout: &out, Stderr: &out,
+	})
+	done := checked{c: c, passed: err == nil && code == 0, at: time.Now(), exitCode: code, output: out.String()}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		done.exitCode, done.output = -1, fmt.Sprintf("Health check exceeded timeout (%v)", limit)
+	case err != nil:
+		done.exitCode, done.output = -1, err.Error()
+	}
+	return done
+}
+
+// head keeps the first bytes of what is written to it, at most maxCheckOutput.
+type head struct {
+	mu   sync.Mutex // guards text
+	text []byte
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = append(h.text, p[:min(len(p), maxCheckOutput-len(h.text))]...)
+	return len(p), nil
+}
+
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return string(h.text)
 }
 
 // checkCommand is what a healthCheck's command runs: its second element in a shell, or the rest of it as it is.
@@ -69,7 +110,9 @@ func (w *worker) checked(ev checked) bool {
 	c := ev.c
 	before := c.health.status
 	c.health = c.health.after(c.def.HealthCheck.Timing(), c.startedAt, ev.at, ev.passed)
+	c.health.exitCode, c.health.output = ev.exitCode, ev.output
 	if c.health.status == before {
+		w.show()
 		return false
 	}
 	w.rec.Container(c.def.Name).HealthStatus = c.health.status

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"sync"
 )
 
@@ -18,8 +20,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.running = true
 	e.mu.Unlock()
 
+	defer e.endpoints.closeAll()
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	e.attachments = e.attached(ctx)
 	for {
 		for _, w := range e.take() {
 			workers.Add(1)
@@ -117,4 +121,22 @@ func (w *worker) probe(ctx context.Context, c *container) {
 			}
 		}
 	}()
+}
+
+// serve answers requests on l until the function that it returns is called, which waits for those under way.
+func (s *endpoints) serve(l net.Listener, srv *http.Server) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	requests := &gate{next: srv.Handler}
+	srv.Handler = requests
+	s.served.Add(1)
+	go func() {
+		defer s.served.Done()
+		_ = srv.Serve(l) // it ends when it is closed
+	}()
+	return func() {
+		cancel()
+		_ = srv.Close()
+		requests.shut()
+	}
 }

@@ -34,6 +34,10 @@ func (w *worker) provisionSandbox(ctx context.Context) error {
 	if err != nil {
 		return &startError{task.ErrorResourceInitialization, "", fmt.Errorf("attach network interface %s: %w", w.eni.ID, err)}
 	}
+	w.attached = at
+	if err := w.e.endpoints.join(ctx, w); err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
 	if err := w.e.writeFiles(w.id, at); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
@@ -114,7 +118,14 @@ func (w *worker) create(ctx context.Context) error {
 		rec.RuntimeID = c.id
 		creates = append(creates, func(ctx context.Context) error { return w.createOne(ctx, c) })
 	}
-	return together(ctx, creates...)
+	err := together(ctx, creates...)
+	now := time.Now().UTC()
+	for i, c := range w.containers {
+		if rec := w.record(i); c.created && rec.CreatedAt.IsZero() {
+			rec.CreatedAt = now
+		}
+	}
+	return err
 }
 
 func (w *worker) createOne(ctx context.Context, c *container) error {
@@ -126,12 +137,10 @@ func (w *worker) createOne(ctx context.Context, c *container) error {
 	began := time.Now()
 	err := w.e.cfg.Driver.CreateContainer(ctx, w.containerSpec(c))
 	w.took("create", began)
-	if errors.Is(err, runtime.ErrExists) {
-		return nil // made by the process before this one, perhaps when the tag meant another image
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, runtime.ErrExists) { // made by the process before, perhaps when the tag meant another image
 		return createError(c.def.Name, err)
 	}
+	c.created = true
 	return nil
 }
 
@@ -192,8 +201,9 @@ func (w *worker) startAll(ctx context.Context, names []string) error {
 	}
 	err := each(starts...)
 	for _, name := range names {
-		if !w.container(name).startedAt.IsZero() {
-			w.rec.Container(name).LastStatus = task.ContainerRunning
+		if at := w.container(name).startedAt; !at.IsZero() {
+			rec := w.rec.Container(name)
+			rec.LastStatus, rec.StartedAt = task.ContainerRunning, at.UTC()
 		}
 	}
 	return err

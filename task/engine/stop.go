@@ -109,6 +109,7 @@ func (w *worker) deprovision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.e.endpoints.leave(w)
 	err = each(
 		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
 		func() error {

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/metadata"
 )
 
 // How long a step that must not be given up, such as the release of an address, waits before it is tried again.
@@ -22,20 +24,25 @@ const (
 // worker carries one task through its life. Its goroutine alone touches rec; others reach it through requestStop and
 // the exits channel.
 type worker struct {
-	e   *Engine
-	id  string
-	def *task.TaskDefinition
-	eni network.ENI
-	log *slog.Logger
+	e      *Engine
+	id     string
+	arn    string
+	def    *task.TaskDefinition
+	eni    network.ENI
+	subnet network.Subnet
+	log    *slog.Logger
 
 	rec        *task.Task
-	containers []*container // in the order of the definition
+	attached   network.Attachment // zero until the interface is in place
+	containers []*container       // in the order of the definition
 
 	exits    chan exited  // one place per container: a watcher never waits
 	checks   chan checked // of health; who checks waits until it is taken
 	watchers sync.WaitGroup
 	wake     chan struct{} // one element when stop is set
 	unwatch  chan struct{} // closed when the watchers are to end
+
+	shown atomic.Pointer[metadata.Snapshot] // what the task may know of itself, as of the last save
 
 	mu     sync.Mutex         // guards what follows
 	stop   *stopRequest       // nil until somebody wants the task stopped
@@ -47,8 +54,10 @@ type container struct {
 	def       *task.ContainerDefinition
 	id        string        // the driver's, and the record's runtimeId
 	image     runtime.Image // zero until pulled
+	created   bool          // the driver has it
 	startedAt time.Time     // by this process, or when it was adopted
 	health    health        // as far as it is checked
+	samples   samples       // of what it uses
 	ended     chan struct{} // closed when its end has been reported
 }
 
@@ -67,7 +76,7 @@ type exited struct {
 
 func newWorker(e *Engine, a Assignment) *worker {
 	w := &worker{
-		e: e, id: a.Task.ID(), def: a.Definition, eni: a.ENI, rec: a.Task.Clone(),
+		e: e, id: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
 		log:    e.log.With("taskArn", a.Task.TaskARN),
 		exits:  make(chan exited, len(a.Definition.ContainerDefinitions)),
 		checks: make(chan checked),
@@ -79,6 +88,7 @@ func newWorker(e *Engine, a Assignment) *worker {
 			def: def, id: RuntimeID(w.id, i), health: health{status: w.rec.Containers[i].HealthStatus}, ended: make(chan struct{}),
 		})
 	}
+	w.show()
 	return w
 }
 
@@ -121,19 +131,35 @@ func (w *worker) run(ctx context.Context) {
 
 // adopt follows the containers that an earlier process started.
 func (w *worker) adopt(ctx context.Context) {
+	if w.rec.LastStatus > task.Provisioning && w.rec.LastStatus < task.Deprovisioning {
+		w.attached = w.e.attachments[w.eni.ID]
+		if err := w.e.endpoints.join(ctx, w); err != nil {
+			w.log.Error("containers of task have no metadata until the next start", "error", err)
+		}
+	}
 	for i, c := range w.containers {
 		rec := w.record(i)
+		c.created = rec.LastStatus != task.ContainerPending || w.rec.LastStatus > task.Pending
 		switch {
 		case rec.LastStatus == task.ContainerRunning:
-			c.startedAt = time.Now()
+			c.startedAt = startedAt(rec)
 			w.watch(ctx, c)
 		case rec.LastStatus == task.ContainerStopped:
 			if rec.ExitCode != nil {
-				c.startedAt = time.Now()
+				c.startedAt = startedAt(rec)
 			}
 			close(c.ended)
 		}
 	}
+	w.show()
+}
+
+// startedAt is when a container was started, and now for one that was started before the record said when.
+func startedAt(rec *task.Container) time.Time {
+	if rec.StartedAt.IsZero() {
+		return time.Now()
+	}
+	return rec.StartedAt
 }
 
 // take does one step and has its outcome written down.
@@ -207,6 +233,7 @@ func (w *worker) save(ctx context.Context) error {
 		w.took("save", began)
 		if err == nil {
 			w.rec = merged
+			w.show()
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -247,6 +274,7 @@ func (w *worker) exited(ev exited) {
 			rec.Reason = task.ReasonOutOfMemory
 		}
 	}
+	rec.FinishedAt = at
 	w.log.Info("container ended", "containerName", rec.Name, "exitCode", ev.exit.Code, "reason", rec.Reason)
 	if !ev.c.def.IsEssential() {
 		return

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/metadata"
+)
+
+// source tells the metadata endpoint of one VPC about its tasks. Looking a task up costs the same however many there are.
+type source struct{ ep *endpoint }
+
+// Task implements [metadata.Source].
+func (s source) Task(_ context.Context, addr netip.Addr) (*metadata.Snapshot, error) {
+	w := s.ep.worker(addr)
+	if w == nil {
+		return nil, metadata.ErrNotFound
+	}
+	shown := *w.shown.Load()
+	if shown.Task.LaunchType == task.LaunchTypeFargate { // ECS tells it there alone
+		shown.ClockDrift = clockDrift()
+	}
+	return &shown, nil
+}
+
+// Stats implements [metadata.Source].
+func (s source) Stats(ctx context.Context, taskARN, containerName string) (metadata.Stats, error) {
+	stater, ok := s.ep.e.cfg.Driver.(runtime.Stater)
+	w := s.ep.e.worker(taskID(taskARN))
+	if !ok || w == nil {
+		return metadata.Stats{}, metadata.ErrNotFound
+	}
+	c := w.container(containerName)
+	if c == nil {
+		return metadata.Stats{}, metadata.ErrNotFound
+	}
+	now, err := stater.Stats(ctx, c.id)
+	if errors.Is(err, runtime.ErrNotFound) || errors.Is(err, runtime.ErrNotRunning) {
+		return metadata.Stats{}, metadata.ErrNotFound
+	}
+	if err != nil {
+		return metadata.Stats{}, err
+	}
+	return c.samples.add(sample(now), w.shown.Load().Containers[containerName].StartedAt), nil
+}
+
+// taskID is the last part of a task's ARN.
+func taskID(arn string) string {
+	t := task.Task{TaskARN: arn}
+	return t.ID()
+}
