@@ -35,6 +35,9 @@ func (t *Tree) Stats(name string) (runtime.Stats, error) {
 		s.OOMKills = kills
 	}
 	s.At = at
+	if text, err := os.ReadFile("/proc/stat"); err == nil {
+		s.HostCPU, s.OnlineCPUs = hostCPU(string(text))
+	}
 	return s, nil
 }
 
@@ -94,7 +97,7 @@ const clockTick = 10 * time.Millisecond
 func statsV1(read func(controller, file string) string) runtime.Stats {
 	throttling := read("cpu", "cpu.stat")
 	ticks := read("cpuacct", "cpuacct.stat")
-	usage := number(read("memory", "memory.usage_in_bytes"))
+	usage, details := number(read("memory", "memory.usage_in_bytes")), fields(read("memory", "memory.stat"))
 	s := runtime.Stats{
 		CPU:              time.Duration(number(read("cpuacct", "cpuacct.usage"))),
 		CPUUser:          time.Duration(field(ticks, "user")) * clockTick,
@@ -103,32 +106,32 @@ func statsV1(read func(controller, file string) string) runtime.Stats {
 		CPUThrottled:     field(throttling, "nr_throttled"),
 		CPUThrottledTime: time.Duration(field(throttling, "throttled_time")),
 		Memory:           usage,
-		MemoryWorkingSet: less(usage, field(read("memory", "memory.stat"), "total_inactive_file")),
+		MemoryWorkingSet: less(usage, details["total_inactive_file"]),
 		MemoryLimit:      limit(read("memory", "memory.limit_in_bytes")),
 		MemoryPeak:       number(read("memory", "memory.max_usage_in_bytes")),
+		MemoryFailures:   number(read("memory", "memory.failcnt")),
+		MemoryDetails:    details,
 		PIDs:             number(read("pids", "pids.current")),
 		PIDsLimit:        limit(read("pids", "pids.max")),
 	}
-	// Lines of "8:0 Read 4096", with a Total that repeats them.
-	for line := range strings.Lines(read("blkio", "blkio.throttle.io_service_bytes_recursive")) {
-		f := strings.Fields(line)
-		if len(f) != 3 {
-			continue
-		}
-		switch f[1] {
-		case "Read":
-			s.ReadBytes += number(f[2])
-		case "Write":
-			s.WriteBytes += number(f[2])
-		}
+	for used := range strings.FieldsSeq(read("cpuacct", "cpuacct.usage_percpu")) {
+		s.PerCPU = append(s.PerCPU, time.Duration(number(used)))
 	}
+	d := devices{}
+	d.linesV1(read("blkio", "blkio.throttle.io_service_bytes_recursive"), func(b *runtime.BlockIO) (read, write *uint64) {
+		return &b.ReadBytes, &b.WriteBytes
+	})
+	d.linesV1(read("blkio", "blkio.throttle.io_serviced_recursive"), func(b *runtime.BlockIO) (read, write *uint64) {
+		return &b.Reads, &b.Writes
+	})
+	d.addTo(&s)
 	return s
 }
 
 // statsV2 reads the files of a group of v2.
 func statsV2(read func(file string) string) runtime.Stats {
 	cpu := read("cpu.stat")
-	usage := number(read("memory.current"))
+	usage, details := number(read("memory.current")), fields(read("memory.stat"))
 	s := runtime.Stats{
 		CPU:              time.Duration(field(cpu, "usage_usec")) * time.Microsecond,
 		CPUUser:          time.Duration(field(cpu, "user_usec")) * time.Microsecond,
@@ -137,9 +140,11 @@ func statsV2(read func(file string) string) runtime.Stats {
 		CPUThrottled:     field(cpu, "nr_throttled"),
 		CPUThrottledTime: time.Duration(field(cpu, "throttled_usec")) * time.Microsecond,
 		Memory:           usage,
-		MemoryWorkingSet: less(usage, field(read("memory.stat"), "inactive_file")),
+		MemoryWorkingSet: less(usage, details["inactive_file"]),
 		MemoryLimit:      limit(read("memory.max")),
 		MemoryPeak:       number(read("memory.peak")),
+		MemoryFailures:   field(read("memory.events"), "max"),
+		MemoryDetails:    details,
 		OOMKills:         field(read("memory.events"), "oom_kill"),
 		PIDs:             number(read("pids.current")),
 		PIDsLimit:        limit(read("pids.max")),
@@ -147,15 +152,9 @@ func statsV2(read func(file string) string) runtime.Stats {
 		MemoryPressure:   pressure(read("memory.pressure")),
 		IOPressure:       pressure(read("io.pressure")),
 	}
-	// Lines of "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0".
-	for word := range strings.FieldsSeq(read("io.stat")) {
-		switch key, value, _ := strings.Cut(word, "="); key {
-		case "rbytes":
-			s.ReadBytes += number(value)
-		case "wbytes":
-			s.WriteBytes += number(value)
-		}
-	}
+	d := devices{}
+	d.linesV2(read("io.stat"))
+	d.addTo(&s)
 	return s
 }
 
@@ -182,6 +181,40 @@ func field(text, key string) uint64 {
 		}
 	}
 	return 0
+}
+
+// fields are all lines of "key number"; nil if there are none.
+func fields(text string) map[string]uint64 {
+	var m map[string]uint64
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 2 {
+			continue
+		}
+		if m == nil {
+			m = map[string]uint64{}
+		}
+		m[f[0]] = number(f[1])
+	}
+	return m
+}
+
+// hostCPU reads /proc/stat: the time that all processors have spent, and how many there are.
+func hostCPU(text string) (total time.Duration, processors int) {
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 0 || !strings.HasPrefix(f[0], "cpu"):
+		case f[0] == "cpu":
+			// user, nice, system, idle, iowait, irq, softirq, steal; the time of guests, which follows, is in user and nice.
+			for _, ticks := range f[1:min(len(f), 9)] {
+				total += time.Duration(number(ticks)) * clockTick
+			}
+		default:
+			processors++
+		}
+	}
+	return total, processors
 }
 
 func number(text string) uint64 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,8 @@ func TestStatsV1(t *testing.T) {
 		"memory.max_usage_in_bytes": "204857600\n",
 		"pids.current":              "3\n",
 		"pids.max":                  "max\n",
+		"memory.failcnt":            "4\n", "cpuacct.usage_percpu": "1000000000 234567890 \n",
+		"blkio.throttle.io_serviced_recursive":      "254:0 Read 2\n254:0 Write 3\n254:0 Total 5\nTotal 5\n",
 		"blkio.throttle.io_service_bytes_recursive": "254:0 Read 4096\n254:0 Write 8192\n254:0 Sync 1\n254:0 Total 12288\n8:0 Read 1\nTotal 12289\n",
 	}
 	got := statsV1(func(_, file string) string { return files[file] })
@@ -196,6 +199,9 @@ func TestStatsV1(t *testing.T) {
 		CPU: 1234567890, CPUUser: 800 * time.Millisecond, CPUSystem: 400 * time.Millisecond,
 		CPUPeriods: 100, CPUThrottled: 30, CPUThrottledTime: 5 * time.Millisecond,
 		Memory: 104857600, MemoryWorkingSet: 100000000, MemoryPeak: 204857600, PIDs: 3, ReadBytes: 4097, WriteBytes: 8192,
+		PerCPU: []time.Duration{1000000000, 234567890}, MemoryFailures: 4,
+		MemoryDetails: map[string]uint64{"cache": 1, "inactive_file": 7, "total_inactive_file": 4857600},
+		BlockIO:       []runtime.BlockIO{{Major: 8, ReadBytes: 1}, {Major: 254, ReadBytes: 4096, WriteBytes: 8192, Reads: 2, Writes: 3}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -216,14 +222,23 @@ func TestStatsV2(t *testing.T) {
 		CPU: 2 * time.Millisecond, CPUUser: 1500 * time.Microsecond, CPUSystem: 500 * time.Microsecond,
 		CPUPeriods: 9, CPUThrottled: 4, CPUThrottledTime: 70 * time.Microsecond,
 		Memory: 5000, MemoryLimit: 536870912, MemoryPeak: 6000, OOMKills: 2, PIDs: 1, PIDsLimit: 64, ReadBytes: 11, WriteBytes: 22,
+		MemoryFailures: 3, MemoryDetails: map[string]uint64{"anon": 1, "inactive_file": 9000},
+		BlockIO:        []runtime.BlockIO{{Major: 8, ReadBytes: 1, WriteBytes: 2}, {Major: 254, ReadBytes: 10, WriteBytes: 20, Reads: 1, Writes: 1}},
 		CPUPressure:    runtime.Pressure{Some: 900 * time.Microsecond},
 		MemoryPressure: runtime.Pressure{Some: 7 * time.Millisecond, Full: 5 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := statsV2(func(string) string { return "" }); got != (runtime.Stats{}) {
+	if got := statsV2(func(string) string { return "" }); !reflect.DeepEqual(got, runtime.Stats{}) {
 		t.Errorf("no files: %+v", got)
+	}
+}
+
+func TestHostCPU(t *testing.T) {
+	total, n := hostCPU("cpu  1 2 3 400 5 6 7 8 1000 1000\ncpu0 1 1 1 1\ncpu1 1 1 1 1\nintr 5 6\n")
+	if total != 4320*time.Millisecond || n != 2 {
+		t.Errorf("%v on %d processors, want 4.32s on 2", total, n)
 	}
 }
 
@@ -256,7 +271,7 @@ func TestKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := tree.Stats("task")
-	if err != nil || s.MemoryLimit != 64<<20 || s.PIDs != 1 || s.PIDsLimit != 16 {
+	if err != nil || s.MemoryLimit != 64<<20 || s.PIDs != 1 || s.PIDsLimit != 16 || s.HostCPU == 0 || s.OnlineCPUs == 0 || len(s.MemoryDetails) == 0 {
 		t.Errorf("stats: %+v, %v", s, err)
 	}
 	if names, err := tree.List(); err != nil || len(names) != 1 || names[0] != "task" {

@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/fardel-io/fardel/runtime"
 )
@@ -31,8 +32,14 @@ func (d *Driver) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 		stats.MemoryLimit, stats.PIDsLimit = uint64(s.spec.Size.Memory.Bytes()), uint64(s.spec.PIDs)
 		return nil
 	})
+	if err != nil {
+		return runtime.Stats{}, err
+	}
 	stats.At = now()
-	return stats, err
+	// The machine has one processor and has been up since 1970.
+	stats.HostCPU, stats.OnlineCPUs, stats.PerCPU = time.Duration(stats.At.UnixNano()), 1, []time.Duration{stats.CPU}
+	stats.MemoryDetails = map[string]uint64{"cache": 0, "rss": stats.Memory, "inactive_file": 0}
+	return stats, nil
 }
 
 // addTo adds what the container has used. The caller holds the machine's lock.

@@ -85,6 +85,9 @@ func stats(c *check) {
 		if age := time.Since(got.At); age < 0 || age > time.Minute {
 			c.t.Errorf("%s: measured %s ago", what, age)
 		}
+		if got.HostCPU < got.CPU || got.OnlineCPUs < 1 || got.MemoryDetails == nil {
+			c.t.Errorf("%s: host's CPU time %v on %d processors, memory in detail %v", what, got.HostCPU, got.OnlineCPUs, got.MemoryDetails)
+		}
 		if got.PIDs == 0 || got.OOMKills != 0 {
 			c.t.Errorf("%s: %d processes, %d OOM kills", what, got.PIDs, got.OOMKills)
 		}

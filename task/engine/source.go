@@ -44,6 +44,10 @@ func (s source) Stats(ctx context.Context, taskARN, containerName string) (metad
 	if err != nil {
 		return metadata.Stats{}, err
 	}
+	if now.MemoryLimit == 0 { // what it has is the task's, then
+		size, _ := w.def.Size()
+		now.MemoryLimit = uint64(size.Memory.Bytes())
+	}
 	return c.samples.add(sample(now), w.shown.Load().Containers[containerName].StartedAt), nil
 }
 
