@@ -35,6 +35,7 @@ var table = []row{
 	{"runtime/runtimetest/guest/static", []string{"runtime/runtimetest/guest"}, "as above, as a program"},
 
 	{"policy/authz", []string{"policy"}, "an action is authorized without knowing whose verb it is"},
+	{"policy/sts", []string{"policy"}, "who has which permissions is decided by policies, whoever runs the tasks"},
 	{"policy/policytest", []string{"policy"}, "the corpus is for every implementation of the decision"},
 
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
