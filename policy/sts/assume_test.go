@@ -173,7 +173,7 @@ func TestSessionTags(t *testing.T) {
 	if diff := cmp.Diff(want, id.Tags); diff != "" {
 		t.Error(diff)
 	}
-	if got := id.Conditions(f.clock.Now())["aws:PrincipalTag/team"]; len(got) != 1 || got[0] != "session" {
+	if got := id.Caller().Context["aws:PrincipalTag/team"]; len(got) != 1 || got[0] != "session" {
 		t.Errorf("got %q", got)
 	}
 

@@ -92,38 +92,21 @@ func (s *Service) Principal(arn string) (*Identity, error) {
 	return id, nil
 }
 
-var principalTypes = map[policy.PrincipalType]string{
-	policy.RoleSession: "AssumedRole", policy.Role: "AssumedRole", policy.User: "User", policy.Root: "Account",
-	policy.FederatedUser: "FederatedUser", policy.Anonymous: "Anonymous",
+// Caller is the identity as verbs are authorized with it, such as those of a cluster. It is good for the one request that
+// the identity is.
+func (id *Identity) Caller() policy.Caller {
+	return policy.Caller{Principal: id.Principal, Session: id.SessionPolicy, Context: id.conditions(), AccessKeyID: id.AccessKeyID}
 }
 
-// Conditions returns the condition keys that say who asks, and when (now): aws:PrincipalArn, aws:PrincipalTag/…,
-// aws:userid, aws:TokenIssueTime and the like. The map is the caller's.
-func (id *Identity) Conditions(now time.Time) map[string][]string {
-	c := map[string][]string{
-		"aws:CurrentTime":           {now.UTC().Format(time.RFC3339)},
-		"aws:EpochTime":             {strconv.FormatInt(now.Unix(), 10)},
-		"aws:PrincipalIsAWSService": {strconv.FormatBool(id.Principal.Type == policy.Service)},
-	}
+// conditions are the condition keys that come with the credentials.
+func (id *Identity) conditions() map[string][]string {
+	c := map[string][]string{}
 	set := func(key, value string) {
 		if value != "" {
 			c[key] = []string{value}
 		}
 	}
-	if id.Principal.Type == policy.Service {
-		set("aws:PrincipalServiceName", id.Principal.Name)
-		return c
-	}
-	set("aws:PrincipalType", principalTypes[id.Principal.Type])
-	set("aws:PrincipalAccount", id.Principal.Account)
-	set("aws:PrincipalArn", id.Principal.Name)
-	if id.Principal.Type == policy.RoleSession {
-		set("aws:PrincipalArn", id.Principal.IssuerARN) // the role's, with its path
-	}
 	set("aws:userid", id.UserID)
-	if id.Principal.Type == policy.User {
-		set("aws:username", id.Principal.Name[strings.LastIndexByte(id.Principal.Name, '/')+1:])
-	}
 	if !id.IssuedAt.IsZero() {
 		set("aws:TokenIssueTime", id.IssuedAt.UTC().Format(time.RFC3339))
 		set("aws:MultiFactorAuthPresent", "false") // a key of temporary credentials only, and nothing here asks for a second factor
@@ -135,20 +118,13 @@ func (id *Identity) Conditions(now time.Time) map[string][]string {
 	return c
 }
 
-// Request is the question whether this identity may take an action on a resource. Conditions that the identity itself
-// says are its own: those given under the same names are left out.
-func (id *Identity) Request(now time.Time, action, resource string, conditions map[string][]string) *policy.Request {
-	ctx := policy.NewContext(conditions)
-	for key, values := range id.Conditions(now) {
-		ctx.Set(key, values...)
-	}
-	return &policy.Request{Principal: id.Principal, Action: action, Resource: resource, Context: ctx}
-}
-
 // Decide decides whether an identity may take an action on a resource, by the policies in the directory and the
 // session's. It also returns the request, for messages and explanations.
 func (s *Service) Decide(id *Identity, action, resource string, conditions map[string][]string) (policy.Decision, *policy.Request) {
-	r := id.Request(s.cfg.Now(), action, resource, conditions)
+	caller, now := id.Caller(), s.cfg.Now()
+	r := caller.Request(action, resource, conditions)
+	r.Context.Set("aws:CurrentTime", now.UTC().Format(time.RFC3339))
+	r.Context.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
 	return s.dir.Decide(r, id.SessionPolicy), r
 }
 
