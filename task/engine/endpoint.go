@@ -34,6 +34,7 @@ type endpoints struct {
 
 	mu     sync.Mutex // guards what follows
 	byVPC  map[string]*endpoint
+	ending map[string]*endpoint // those that leave VPCs and may have their addresses still
 	closed bool
 	served sync.WaitGroup // of servers
 }
@@ -42,9 +43,11 @@ type endpoints struct {
 type endpoint struct {
 	e     *Engine
 	vpc   string
+	after *endpoint // the one before it in this VPC, which may have the address still
 	once  sync.Once // opens it
 	err   error     // of that
 	close func()    // ends the server and waits for its requests
+	ended sync.Once
 
 	mu    sync.Mutex // guards what follows
 	tasks map[netip.Addr]*worker
@@ -65,7 +68,7 @@ func (s *endpoints) join(ctx context.Context, w *worker) error {
 	}
 	ep := s.byVPC[w.subnet.VPC]
 	if ep == nil {
-		ep = &endpoint{e: s.e, vpc: w.subnet.VPC, tasks: map[netip.Addr]*worker{}, conns: map[netip.Addr]int{}}
+		ep = &endpoint{e: s.e, vpc: w.subnet.VPC, after: s.ending[w.subnet.VPC], tasks: map[netip.Addr]*worker{}, conns: map[netip.Addr]int{}}
 		s.byVPC[ep.vpc] = ep
 	}
 	ep.add(w)
@@ -93,16 +96,24 @@ func (s *endpoints) leave(w *worker) {
 		return
 	}
 	delete(s.byVPC, ep.vpc)
+	s.ending[ep.vpc] = ep
 	s.mu.Unlock()
 	ep.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending[ep.vpc] == ep {
+		delete(s.ending, ep.vpc)
+	}
 }
 
-// end closes the endpoint, also one that is being opened.
+// end closes the endpoint, also one that is being opened, and returns when its address is free, whoever began to.
 func (ep *endpoint) end() {
 	ep.once.Do(func() {})
-	if ep.close != nil {
-		ep.close()
-	}
+	ep.ended.Do(func() {
+		if ep.close != nil {
+			ep.close()
+		}
+	})
 }
 
 // closeAll closes every endpoint and waits for the requests under way.
@@ -143,6 +154,10 @@ func (ep *endpoint) worker(addr netip.Addr) *worker {
 
 // open binds the endpoint and starts to serve it.
 func (s *endpoints) open(ctx context.Context, fabric network.Listener, ep *endpoint) error {
+	if ep.after != nil {
+		ep.after.end()
+		ep.after = nil
+	}
 	// Not the context of the first task, which may be stopped: the listener is for all that come.
 	l, err := fabric.Listen(context.WithoutCancel(ctx), ep.vpc, netip.AddrPortFrom(network.CredentialsAddr(), endpointPort))
 	if err != nil {

@@ -96,7 +96,7 @@ func New(cfg Config) (*Engine, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}
-	e.endpoints = endpoints{e: e, byVPC: map[string]*endpoint{}}
+	e.endpoints = endpoints{e: e, byVPC: map[string]*endpoint{}, ending: map[string]*endpoint{}}
 	return e, nil
 }
 

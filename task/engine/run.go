@@ -137,6 +137,7 @@ func (s *endpoints) serve(l net.Listener, srv *http.Server) (end func()) {
 	return func() {
 		cancel()
 		_ = srv.Close()
+		_ = l.Close() // the server does not know it before it serves
 		requests.shut()
 	}
 }
