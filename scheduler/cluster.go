@@ -54,7 +54,7 @@ func New(cfg Config) (*Cluster, error) {
 	c.engine, err = engine.New(engine.Config{
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
-		TaskCredentials: cfg.TaskCredentials, Region: cfg.Region,
+		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
 	})
 	if err != nil {
 		return nil, err

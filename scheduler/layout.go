@@ -33,6 +33,8 @@ func keyDefinition(family string, revision int) string {
 type taskRecord struct {
 	Task task.Task   `json:"task"`
 	ENI  network.ENI `json:"eni"`
+	// Protection is nil for a task that is not protected from scale-in.
+	Protection *protectionRecord `json:"protection,omitempty"`
 }
 
 // definitionRecord is what definitions/<family>/<rev> holds.
