@@ -55,6 +55,7 @@ func New(cfg Config) (*Cluster, error) {
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
+		Volumes: cfg.Volumes,
 	})
 	if err != nil {
 		return nil, err
@@ -229,7 +230,10 @@ func (c *core) assign(ctx context.Context, rec taskRecord) error {
 	c.mu.Lock()
 	subnet, _ := c.net.Subnet(rec.ENI.Subnet) // no subnet goes away under a task
 	c.mu.Unlock()
-	c.engine.Submit(engine.Assignment{Task: &rec.Task, Definition: def, ENI: rec.ENI, Subnet: subnet})
+	c.engine.Submit(engine.Assignment{
+		Task: &rec.Task, Definition: def, ENI: rec.ENI, Subnet: subnet,
+		VolumeConfigurations: rec.VolumeConfigurations,
+	})
 	if rec.Task.DesiredStatus >= task.Stopped {
 		c.engine.Stop(rec.Task.ID(), rec.Task.StopCode, rec.Task.StoppedReason)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/volumes"
 )
 
 // Config is what a cluster is made of. Store, Driver and Fabric stay the caller's: the cluster does not close them.
@@ -53,6 +54,10 @@ type Config struct {
 	// TaskCredentials serves the credentials of task roles to tasks, at /v1/credentials and /v2/credentials/ of
 	// 169.254.170.2; see engine.Config. Nil serves none.
 	TaskCredentials http.Handler
+
+	// Volumes provides the storage of EFS, FSx, S3 Files and EBS volumes and of shared Docker volumes, such as a
+	// volumes.Directory. Nil refuses definitions that have one.
+	Volumes volumes.Provider
 
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)

@@ -35,6 +35,8 @@ type taskRecord struct {
 	ENI  network.ENI `json:"eni"`
 	// Protection is nil for a task that is not protected from scale-in.
 	Protection *protectionRecord `json:"protection,omitempty"`
+
+	VolumeConfigurations []task.VolumeConfiguration `json:"volumeConfigurations,omitempty"`
 }
 
 // definitionRecord is what definitions/<family>/<rev> holds.

@@ -48,6 +48,9 @@ func (b *recordBuilder) task() task.Task {
 		ConnectivityAt:       b.now,
 		CreatedAt:            b.now,
 	}
+	for _, v := range b.o.VolumeConfigurations {
+		t.Attachments = append(t.Attachments, b.volumeAttachment(v))
+	}
 	if t.Group == "" {
 		t.Group = "family:" + b.def.Family
 	}
@@ -97,6 +100,18 @@ func (b *recordBuilder) attachment() task.Attachment {
 			{Name: "macAddress", Value: b.eni.MAC.String()},
 			{Name: "privateDnsName", Value: network.PrivateDNSName(b.cfg.Region, b.eni.PrivateIPv4)},
 			{Name: "privateIPv4Address", Value: b.eni.PrivateIPv4.String()},
+		},
+	}
+}
+
+func (b *recordBuilder) volumeAttachment(v task.VolumeConfiguration) task.Attachment {
+	return task.Attachment{
+		ID: uuid(b.id, "volume/"+v.Name), Type: task.AttachmentEBS, Status: task.AttachmentPrecreated,
+		Details: []task.KeyValuePair{
+			{Name: "roleArn", Value: v.ManagedEBSVolume.RoleARN},
+			{Name: "volumeName", Value: v.Name},
+			{Name: "deleteOnTermination", Value: strconv.FormatBool(!v.Keeps())},
+			{Name: "volumeId", Value: network.NewID("vol", b.id+"/"+v.Name)},
 		},
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
-	"github.com/fardel-io/fardel/task/engine"
 )
 
 // RunOptions are the parameters of ECS's RunTask. Their zero value runs a definition on Fargate's terms in the default
@@ -34,6 +33,9 @@ type RunOptions struct {
 	PropagateTags        bool               // the definition's tags are the task's, too
 	EnableExecuteCommand bool               // Exec is allowed
 	PlatformVersion      string             // "LATEST", "1.4.0" or "1.3.0" on Fargate; "" is LATEST
+
+	// VolumeConfigurations describe the volumes that the definition leaves to this call (configuredAtLaunch).
+	VolumeConfigurations []task.VolumeConfiguration
 
 	// ClientToken makes the call repeatable: the same token with the same parameters returns the task that the first
 	// call started, for 24 hours, and fails with [ErrConflict] with others. At most 64 printable ASCII characters.
@@ -156,15 +158,10 @@ func (c *core) effective(def *task.TaskDefinition, o RunOptions) (*task.TaskDefi
 	if err := eff.Validate(o.launchType()); err != nil {
 		return nil, err
 	}
-	problems := engine.Unsupported(eff)
-	for i := range eff.ContainerDefinitions {
-		if eff.ContainerDefinitions[i].RepositoryCredentials != nil && c.cfg.RegistryCredentials == nil {
-			problems = append(problems, task.Problem{
-				Path:   fmt.Sprintf("containerDefinitions[%d].repositoryCredentials", i),
-				Reason: "not supported: the cluster was opened without Config.RegistryCredentials",
-			})
-		}
+	if problems := eff.CheckVolumeConfigurations(o.VolumeConfigurations, o.launchType()); len(problems) > 0 {
+		return nil, fmt.Errorf("%w: %s", ErrInvalid, joined(problems))
 	}
+	problems := c.engine.Unsupported(eff)
 	if len(problems) > 0 {
 		return nil, &UnsupportedError{Family: def.Family, Problems: problems}
 	}
@@ -173,6 +170,15 @@ func (c *core) effective(def *task.TaskDefinition, o RunOptions) (*task.TaskDefi
 		return nil, err
 	}
 	return eff, fits("the task", size, c.cfg.MaxTask)
+}
+
+// joined lists problems in one line.
+func joined(problems []task.Problem) string {
+	list := make([]string, len(problems))
+	for i, p := range problems {
+		list[i] = p.String()
+	}
+	return strings.Join(list, "; ")
 }
 
 func (o RunOptions) launchType() task.LaunchType {
@@ -287,7 +293,7 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 		MAC: network.NewMAC(id), AssignPublicIP: where.AssignPublicIP,
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
-	return taskRecord{Task: b.task(), ENI: eni}, nil
+	return taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations}, nil
 }
 
 // createTask stores a new task, with the client token that asked for it and with what else is to change. It fails with

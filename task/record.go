@@ -120,6 +120,10 @@ type Attachment struct {
 // privateDnsName and privateIPv4Address; the public address is not among them.
 const AttachmentENI = "ElasticNetworkInterface"
 
+// AttachmentEBS is the Type of the attachment that is a volume configured at
+// launch. Its details are roleArn, volumeName, deleteOnTermination and volumeId.
+const AttachmentEBS = "AmazonElasticBlockStorage"
+
 // Detail returns the named detail, or "".
 func (a *Attachment) Detail(name string) string {
 	for _, kv := range a.Details {

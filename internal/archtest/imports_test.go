@@ -44,9 +44,10 @@ var table = []row{
 	{"network/networktest", []string{"network"}, "the suite knows the interface and no backend"},
 
 	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
-	{"task/engine", []string{"task", "task/metadata", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
+	{"task/volumes", []string{"task"}, "storage is had from anywhere, whoever runs the tasks"},
+	{"task/engine", []string{"task", "task/metadata", "task/volumes", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
-	{"scheduler", []string{"task", "task/engine", "task/metadata", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
+	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/volumes", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
 	{"scheduler/store/bolt", []string{"scheduler/store"}, "a store knows the interface that it implements"},
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},

@@ -17,6 +17,7 @@ import (
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/volumes"
 )
 
 // Config says where a cluster lives and what it may use. Only Dir is required.
@@ -65,7 +66,8 @@ type Config struct {
 	Retention  time.Duration        // of stopped tasks and their logs; 0 is one hour
 	Logger     *slog.Logger         // nil discards
 
-	// RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
+	// Volumes, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
+	Volumes             volumes.Provider
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 	TaskCredentials     http.Handler
 	PullProgress        func(taskARN string, p runtime.PullProgress)

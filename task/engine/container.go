@@ -32,7 +32,7 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 		NoNewPrivileges: noNewPrivileges(d.DockerSecurityOptions),
 		Terminal:        d.PseudoTerminal, Stdin: d.Interactive,
 		Ulimits: d.Ulimits, Sysctls: sysctls(d.SystemControls),
-		Mounts: w.e.fileMounts(w.id),
+		Mounts: append(w.e.fileMounts(w.id), w.volumeMounts(c)...),
 		Log:    w.logPath(d.Name),
 		Labels: w.labels(d),
 	}

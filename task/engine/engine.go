@@ -12,6 +12,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/metadata"
+	"github.com/fardel-io/fardel/task/volumes"
 )
 
 // Journal keeps the records of tasks. The engine takes no step before the outcome of the last one is in it.
@@ -47,6 +48,10 @@ type Config struct {
 	// Region is what containers are told in AWS_REGION and AWS_DEFAULT_REGION. "" tells none.
 	Region string
 
+	// Volumes provides the storage of EFS, FSx, S3 Files and EBS volumes and of shared Docker volumes. Nil refuses
+	// definitions that have one.
+	Volumes volumes.Provider
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -60,6 +65,9 @@ type Assignment struct {
 	ENI        network.ENI          // the interface to attach
 	// Subnet is the interface's. Without one the task has no endpoint at 169.254.170.2.
 	Subnet network.Subnet
+
+	// VolumeConfigurations describe the volumes that are configured at launch.
+	VolumeConfigurations []task.VolumeConfiguration
 }
 
 // Engine runs tasks. All methods are safe for concurrent use.

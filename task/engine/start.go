@@ -50,12 +50,10 @@ func (w *worker) provisionSandbox(ctx context.Context) error {
 	return nil
 }
 
-// setAttached notes in the record that the interface is in place.
+// setAttached notes in the record that the interface is in place, and with it what else is attached.
 func (w *worker) setAttached() {
 	for i := range w.rec.Attachments {
-		if a := &w.rec.Attachments[i]; a.Type == task.AttachmentENI {
-			a.Status = task.AttachmentAttached
-		}
+		w.rec.Attachments[i].Status = task.AttachmentAttached
 	}
 }
 
@@ -107,16 +105,33 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 	return nil
 }
 
-// create prepares every container that has not run, side by side.
+// create prepares every container that has not run, side by side but for those that share a volume.
 func (w *worker) create(ctx context.Context) error {
 	var creates []func(context.Context) error
+	after := createAfter(w.def)
+	made := make([]chan struct{}, len(w.containers))
 	for i, c := range w.containers {
 		rec := w.record(i)
+		made[i] = make(chan struct{})
 		if rec.LastStatus != task.ContainerPending {
+			close(made[i])
 			continue
 		}
 		rec.RuntimeID = c.id
-		creates = append(creates, func(ctx context.Context) error { return w.createOne(ctx, c) })
+		creates = append(creates, func(ctx context.Context) error {
+			for _, j := range after[i] {
+				select {
+				case <-made[j]:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			err := w.createOne(ctx, c)
+			if err == nil {
+				close(made[i])
+			}
+			return err
+		})
 	}
 	err := together(ctx, creates...)
 	now := time.Now().UTC()
@@ -133,6 +148,9 @@ func (w *worker) createOne(ctx context.Context, c *container) error {
 		if err := w.pull(ctx, c); err != nil {
 			return err
 		}
+	}
+	if err := w.mountVolumes(ctx); err != nil {
+		return err
 	}
 	began := time.Now()
 	err := w.e.cfg.Driver.CreateContainer(ctx, w.containerSpec(c))

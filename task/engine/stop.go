@@ -117,6 +117,7 @@ func (w *worker) deprovision(ctx context.Context) error {
 			return w.e.cfg.Fabric.Detach(ctx, w.eni.ID)
 		},
 		func() error { return w.e.removeFiles(w.id) },
+		func() error { return w.unmountVolumes(ctx) },
 	)
 	if err != nil {
 		return err

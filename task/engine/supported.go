@@ -19,6 +19,9 @@ func Unsupported(d *task.TaskDefinition) []task.Problem {
 	u.when(len(d.PlacementConstraints) > 0, "placementConstraints", "")
 	u.when(d.EphemeralStorage != nil, "ephemeralStorage", "its size is not enforced")
 	u.when(d.EnableFaultInjection, "enableFaultInjection", "")
+	for i := range d.Volumes {
+		u.volume(fmt.Sprintf("volumes[%d].", i), &d.Volumes[i])
+	}
 	for i := range d.ContainerDefinitions {
 		u.container(fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])
 	}
@@ -38,10 +41,18 @@ func (u *unsupported) when(asked bool, path, detail string) {
 	*u = append(*u, task.Problem{Path: path, Reason: reason})
 }
 
+// volume refuses what a Docker volume of one task can ask for beyond a directory. Shared ones are a provider's.
+func (u *unsupported) volume(at string, v *task.Volume) {
+	c := v.DockerVolumeConfiguration
+	if c == nil || provided(v) {
+		return
+	}
+	u.when(c.Driver != "" && c.Driver != "local", at+"dockerVolumeConfiguration.driver", c.Driver)
+	u.when(len(c.DriverOpts) > 0, at+"dockerVolumeConfiguration.driverOpts", "")
+}
+
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 	u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled, at+"restartPolicy", "")
-	u.when(len(c.MountPoints) > 0, at+"mountPoints", "")
-	u.when(len(c.VolumesFrom) > 0, at+"volumesFrom", "")
 	u.when(len(c.Secrets) > 0, at+"secrets", "")
 	u.when(len(c.EnvironmentFiles) > 0, at+"environmentFiles", "")
 	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "")

@@ -32,6 +32,9 @@ type worker struct {
 	subnet network.Subnet
 	log    *slog.Logger
 
+	launchVolumes []task.VolumeConfiguration
+	storage       storage
+
 	rec        *task.Task
 	attached   network.Attachment // zero until the interface is in place
 	containers []*container       // in the order of the definition
@@ -77,10 +80,11 @@ type exited struct {
 func newWorker(e *Engine, a Assignment) *worker {
 	w := &worker{
 		e: e, id: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
-		log:    e.log.With("taskArn", a.Task.TaskARN),
-		exits:  make(chan exited, len(a.Definition.ContainerDefinitions)),
-		checks: make(chan checked),
-		wake:   make(chan struct{}, 1), unwatch: make(chan struct{}),
+		launchVolumes: a.VolumeConfigurations,
+		log:           e.log.With("taskArn", a.Task.TaskARN),
+		exits:         make(chan exited, len(a.Definition.ContainerDefinitions)),
+		checks:        make(chan checked),
+		wake:          make(chan struct{}, 1), unwatch: make(chan struct{}),
 	}
 	for i := range a.Definition.ContainerDefinitions {
 		def := &a.Definition.ContainerDefinitions[i]
