@@ -629,7 +629,7 @@ func TestRefusedAtOnce(t *testing.T) {
 		defer w.end()
 		volume := define("app exit 0")
 		volume.ContainerDefinitions[0].MountPoints = []task.MountPoint{{SourceVolume: "v", ContainerPath: "/v"}}
-		volume.Volumes = []task.Volume{{Name: "v"}}
+		volume.Volumes = []task.Volume{{Name: "v", EFSVolumeConfiguration: &task.EFSVolume{FileSystemID: "fs-1"}}}
 		large := define("app exit 0")
 		large.CPU, large.Memory = "4096", "30720"
 		bridge := define("app exit 0")

@@ -122,6 +122,9 @@ func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 		spec := runtime.ContainerSpec{
 			ID: id, SandboxID: sandbox, Image: image, Entrypoint: []string{"/guest"}, Command: []string{"out x", "hang"},
 			Log: filepath.Join(dir, id+".log"),
+			Mounts: []runtime.Mount{
+				{Volume: "v", Destination: "/etc", Populate: true}, {Root: dir, Source: "/", Destination: "/m"},
+			},
 		}
 		if err := d.CreateContainer(ctx, spec); err != nil {
 			return err
