@@ -36,6 +36,7 @@ var table = []row{
 
 	{"policy/authz", []string{"policy"}, "an action is authorized without knowing whose verb it is"},
 	{"policy/sts", []string{"policy"}, "who has which permissions is decided by policies, whoever runs the tasks"},
+	{"policy/credentials", []string{"policy", "policy/sts"}, "the endpoint answers whoever asks, whoever runs the tasks"},
 	{"policy/policytest", []string{"policy"}, "the corpus is for every implementation of the decision"},
 
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
@@ -100,6 +101,8 @@ var modules = []importers{
 	{"github.com/vishvananda/netlink", []string{"network/linux"}, "links, addresses and routes"},
 	{"golang.org/x/sys", []string{"network/linux", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
 
+	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly}, "how programs in tasks come to their credentials"},
+	{"github.com/aws/aws-sdk-go-v2/credentials", []string{testsOnly}, "as above"},
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
 	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
 }

@@ -183,11 +183,14 @@ func (s *Service) trusts(caller *Identity, in *AssumeRoleInput, tags []Tag, tran
 	return nil
 }
 
-// ofRequest reports whether a condition key is about what AssumeRole is given: such keys nobody else can set.
+// ofRequest reports whether a condition key is about who calls AssumeRole and what it is given: such keys cannot be handed
+// in.
 func ofRequest(key string) bool {
 	key = strings.ToLower(key)
-	return slices.ContainsFunc([]string{"sts:", "aws:requesttag/", "aws:tagkeys", "aws:resourcetag/", "iam:resourcetag/"},
-		func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	return slices.ContainsFunc([]string{
+		"sts:", "aws:requesttag/", "aws:tagkeys", "aws:resourcetag/", "iam:resourcetag/",
+		"aws:principal", "aws:user", "aws:tokenissuetime", "aws:sourceidentity", "aws:multifactorauth",
+	}, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 // handOver checks and packs what a session is given.
