@@ -9,213 +9,300 @@ import (
 // Evaluate says what must happen to f in s, and why. It is total: a flow that makes no sense is denied. s should have
 // passed [Validate].
 //
-// Security groups of the sender are asked first, then routes, then the groups of the receiver. The packets of an
-// established connection pass them all, but not the check of their source. The host reaches every ENI whatever the
-// groups say, and no ENI reaches the host.
+// A packet of an ENI meets its own source check, the egress rules of its security groups, the network ACL of its subnet
+// if it leaves that, the route table; then gateways or a peering connection; then the network ACL of the subnet that it
+// enters and the ingress rules of the receiver's groups. Groups are stateful: a packet of an established connection
+// passes them. Network ACLs and routes are not, so the answer to a packet that arrives is followed back, too: see
+// Verdict.Reply.
+//
+// The outside reaches public addresses, and IPv6 addresses, through internet gateways. So does the host, and ENIs reach
+// each other so even in one VPC: the receiver sees the sender's public address then, and no rule that names a group matches.
+//
+// The host reaches every ENI at its private and its IPv6 address whatever groups and ACLs say, except in VPCs whose IPv4
+// CIDRs overlap those of one before them in State.VPCs; and no ENI reaches the host, except to answer.
+//
+// Where Linux and EC2 track connections differently, Evaluate says what Linux does:
+//
+//   - A gateway translates an ICMP packet that belongs to no connection only if it is a request, such as an echo request;
+//     conntrack knows of no connection that begins with an answer. Without translation rules alone decide.
+//   - Any first TCP packet begins a connection, also one without SYN.
+//   - A NAT gateway keeps the source port if it is at least 1024, and is taken to choose 1024 itself if it is not.
 func Evaluate(s State, f Flow) Verdict {
-	w := &walk{state: s, flow: f}
-	switch {
-	case f.ENI != "":
-		w.fromENI()
-	case f.FromHost:
-		w.fromHost()
-	default:
-		w.fromOutside()
+	w := newWalk(s, f)
+	w.start()
+	v := w.verdict()
+	if v.Allowed && !f.Established {
+		v.Reply = w.reply()
 	}
-	n := len(w.path)
-	return Verdict{Allowed: n > 0 && w.path[n-1].Allowed, Path: w.path}
+	return v
 }
 
 // walk follows one packet.
 type walk struct {
-	state State
-	flow  Flow
-	path  []Hop
+	state   State
+	flow    Flow       // with the ports and types of the packet itself
+	source  netip.Addr // at present; unspecified if it is not known
+	dest    netip.Addr
+	path    []Hop
+	arrival Arrival
+	managed bool          // the host speaks with an ENI directly, and nothing but the ENI's existence counts
+	mapped  []translation // by the gateways on its way
+	pending []translation // that gateways on its way have to undo, the last one first
+	lenient bool          // go on after a group or an ACL has denied, to find what else does
+	denied  []Hop
+	steps   int // through route tables
+}
+
+// translation is what a gateway has done to the source of a packet; the answer has it undone.
+type translation struct {
+	gateway  string
+	vpc      string
+	from, to netip.Addr
+}
+
+func newWalk(s State, f Flow) *walk {
+	w := &walk{state: s, flow: f, source: f.Source.Unmap(), dest: f.Destination.Unmap()}
+	if f.Source.Is4In6() || f.Destination.Is4In6() { // no packet has such an address
+		w.source, w.dest = f.Source, f.Destination
+	}
+	if !w.source.IsValid() {
+		w.source = unknown(w.dest)
+	}
+	return w
+}
+
+// unknown stands for an address of the family of a that nobody has told. Only what is about every address covers it.
+func unknown(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// covers reports whether an address is in a prefix, and an unknown one in every case.
+func covers(p netip.Prefix, a netip.Addr) bool {
+	if a.IsUnspecified() {
+		return p.IsValid() && p.Bits() == 0 && p.Addr().Is4() == a.Is4()
+	}
+	return p.Contains(a)
+}
+
+func (w *walk) start() {
+	switch {
+	case w.flow.ENI != "":
+		w.fromENI()
+	case w.flow.FromHost:
+		w.fromHost()
+	default:
+		w.fromOutside()
+	}
+}
+
+func (w *walk) verdict() Verdict {
+	n := len(w.path)
+	v := Verdict{Allowed: n > 0 && w.path[n-1].Allowed && len(w.denied) == 0, Path: w.path}
+	if v.Allowed {
+		v.Arrival = w.arrival
+		v.Arrival.Destination = w.dest
+		if !w.source.IsUnspecified() {
+			v.Arrival.Source = w.source
+		}
+	}
+	return v
 }
 
 // hop records a check and reports whether the packet goes on.
 func (w *walk) hop(check Check, resource string, rule int, allowed bool, format string, args ...any) bool {
-	w.path = append(w.path, Hop{check, resource, rule, allowed, fmt.Sprintf(format, args...)})
+	h := Hop{check, resource, rule, allowed, fmt.Sprintf(format, args...)}
+	w.path = append(w.path, h)
+	if !allowed {
+		w.denied = append(w.denied, h)
+	}
 	return allowed
 }
 
+// arrive records where the packet is at the end of its way.
+func (w *walk) arrive(a Arrival) { w.arrival = a }
+
 func (w *walk) fromENI() {
-	f := w.flow
-	e, ok := w.state.ENI(f.ENI)
+	e, ok := w.state.ENI(w.flow.ENI)
 	if !ok {
-		w.hop(CheckSource, f.ENI, -1, false, "%s does not exist", f.ENI)
-		return
-	}
-	if f.Destination == e.PrivateIPv4 {
-		w.hop(CheckDestination, e.ID, -1, true, "the packet does not leave the task")
-		return
-	}
-	if f.Source.IsValid() && f.Source != e.PrivateIPv4 {
-		w.hop(CheckSource, e.ID, -1, false, "%s is not the address of %s", f.Source, e.ID)
-		return
-	}
-	w.hop(CheckSource, e.ID, -1, true, "%s is the address of %s", e.PrivateIPv4, e.ID)
-	if !w.unicast() {
-		return
-	}
-	if slices.Contains(EndpointAddrs(), f.Destination) {
-		w.hop(CheckEndpoint, "", -1, true, "the VPC answers at %s", f.Destination)
-		return
-	}
-	if f.Destination.IsLinkLocalUnicast() {
-		w.hop(CheckDestination, "", -1, false, "link-local address at which nothing answers")
-		return
-	}
-	if f.Established {
-		w.hop(CheckState, "", -1, true, "part of an allowed connection")
-		return
-	}
-	if f.ToHost {
-		w.hop(CheckDestination, "", -1, false, "%s belongs to the host, which only takes answers from tasks", f.Destination)
+		w.hop(CheckSource, w.flow.ENI, -1, false, "%s does not exist", w.flow.ENI)
 		return
 	}
 	subnet, _ := w.state.Subnet(e.Subnet)
-	if !w.groups(CheckEgress, e, f.Destination) {
+	own := e.addr(w.dest)
+	if w.dest.IsValid() && w.dest == own {
+		if w.source.IsUnspecified() {
+			w.source = own
+		}
+		w.hop(CheckDestination, e.ID, -1, true, "the packet does not leave the task")
+		w.arrive(Arrival{ENI: e.ID})
+		w.managed = true
 		return
 	}
-	w.route(e, subnet.VPC)
+	if !w.ownSource(e, own) || !w.unicast() {
+		return
+	}
+	if w.endpoint(subnet.VPC) {
+		w.toEndpoint(e, own, subnet.VPC)
+		return
+	}
+	if w.dest.IsLinkLocalUnicast() {
+		w.hop(CheckDestination, "", -1, false, "link-local address at which nothing answers")
+		return
+	}
+	if w.flow.ToHost {
+		w.toHost()
+		return
+	}
+	if w.groups(CheckEgress, e, w.dest) {
+		w.send(subnet)
+	}
 }
 
-// route follows the packet from e through its VPC's route table.
-func (w *walk) route(e ENI, vpc string) {
-	table, ok := w.state.MainRouteTable(vpc)
-	if !ok {
-		w.hop(CheckRoute, "", -1, false, "%s has no main route table", vpc)
-		return
+// addr returns the private address of e of the family of peer; the zero value if it has none.
+func (e ENI) addr(peer netip.Addr) netip.Addr {
+	if peer.Is4() {
+		return e.PrivateIPv4
 	}
-	best := -1
-	for i, r := range table.Routes {
-		if r.Destination.Contains(w.flow.Destination) && (best < 0 || r.Destination.Bits() > table.Routes[best].Destination.Bits()) {
-			best = i
-		}
-	}
+	return e.IPv6
+}
+
+// ownSource is the source check.
+func (w *walk) ownSource(e ENI, own netip.Addr) bool {
+	given := w.flow.Source.IsValid()
 	switch {
-	case best < 0:
-		w.hop(CheckRoute, table.ID, -1, false, "no route to %s", w.flow.Destination)
-	case table.Routes[best].Target == TargetLocal:
-		w.hop(CheckRoute, table.ID, best, true, "route %s is local", table.Routes[best].Destination)
-		w.deliver(vpc)
-	default:
-		w.outward(e, table, best)
-	}
-}
-
-// deliver hands the packet to the ENI of a VPC that has its destination address.
-func (w *walk) deliver(vpc string) {
-	to, ok := w.holder(w.flow.Destination, vpc)
-	if !ok {
-		w.hop(CheckRoute, vpc, -1, false, "no ENI has the address %s", w.flow.Destination)
-		return
-	}
-	from, _ := w.state.ENI(w.flow.ENI)
-	w.groups(CheckIngress, to, from.PrivateIPv4)
-}
-
-// outward sends the packet through an internet gateway.
-func (w *walk) outward(e ENI, table RouteTable, route int) {
-	r := table.Routes[route]
-	if !e.AssignPublicIP {
-		w.hop(CheckRoute, r.Target, -1, false, "%s has no public address, and %s carries nothing for it", e.ID, r.Target)
-		return
-	}
-	for _, v := range w.state.VPCs {
-		for _, c := range v.CIDRs {
-			if c.Contains(w.flow.Destination) {
-				w.hop(CheckRoute, r.Target, -1, false, "%s is a private address of %s, which %s does not reach",
-					w.flow.Destination, v.ID, r.Target)
-				return
-			}
+	case given && w.source != own && !e.NoSourceDestCheck:
+		return w.hop(CheckSource, e.ID, -1, false, "%s is not the address of %s", w.source, e.ID)
+	case given && w.source != own:
+		if w.source.Is4() != w.dest.Is4() || !unicast(w.source) || w.source.IsLinkLocalUnicast() || w.routers(e, w.source) {
+			return w.hop(CheckSource, e.ID, -1, false, "%s is not an address that a packet to %s can have", w.source, w.dest)
 		}
+		return w.hop(CheckSource, e.ID, -1, true, "%s sends for %s without a source/destination check", e.ID, w.source)
+	case !own.IsValid() && unicast(w.dest):
+		return w.hop(CheckSource, e.ID, -1, false, "%s has no IPv6 address", e.ID)
+	case !own.IsValid():
+		return true // what is wrong with the destination is said next
 	}
-	w.hop(CheckRoute, table.ID, route, true, "route %s leads to %s", r.Destination, r.Target)
+	w.source = own
+	return w.hop(CheckSource, e.ID, -1, true, "%s is the address of %s", own, e.ID)
+}
+
+// routers reports whether an address is one that the VPC's router has itself. The kernel takes packets from its own
+// addresses for a mistake.
+func (w *walk) routers(e ENI, a netip.Addr) bool {
+	mine, _ := w.state.Subnet(e.Subnet)
+	v, _ := w.state.VPC(mine.VPC)
+	if a == v.Resolver() {
+		return true
+	}
+	return slices.ContainsFunc(w.state.Subnets, func(n Subnet) bool { return n.VPC == v.ID && n.CIDR.IsValid() && n.Gateway() == a })
+}
+
+func (w *walk) endpoint(vpc string) bool {
+	v, _ := w.state.VPC(vpc)
+	return slices.Contains(EndpointAddrs(), w.dest) || w.dest == v.Resolver()
+}
+
+// toEndpoint hands the packet to the VPC itself, which knows who calls by the source.
+func (w *walk) toEndpoint(e ENI, own netip.Addr, vpc string) {
+	if w.source != own {
+		w.hop(CheckSource, e.ID, -1, false, "%s is not the address of %s, and %s answers nobody else", w.source, e.ID, w.dest)
+		return
+	}
+	w.hop(CheckEndpoint, "", -1, true, "the VPC answers at %s", w.dest)
+	w.arrive(Arrival{VPC: vpc})
+	w.managed = true
+}
+
+func (w *walk) toHost() {
+	if !w.flow.Established {
+		w.hop(CheckDestination, "", -1, false, "%s belongs to the host, which only takes answers from tasks", w.dest)
+		return
+	}
+	w.hop(CheckState, "", -1, true, "part of an allowed connection")
+	w.arrive(Arrival{Host: true})
 }
 
 func (w *walk) fromHost() {
-	f := w.flow
 	w.hop(CheckSource, "", -1, true, "the host sends")
 	if !w.unicast() {
 		return
 	}
-	if e, ok := w.holder(f.Destination, ""); ok {
-		w.hop(CheckRoute, e.ID, -1, true, "the host reaches every ENI")
+	if w.public(w.dest) {
+		w.enter()
 		return
 	}
-	w.hop(CheckRoute, "", -1, false, "no ENI has the address %s", f.Destination)
+	e, ok := w.hosted(w.dest)
+	if !ok {
+		w.hop(CheckRoute, "", -1, false, "no ENI that the host reaches has the address %s", w.dest)
+		return
+	}
+	w.hop(CheckRoute, e.ID, -1, true, "the host reaches every ENI")
+	w.arrive(Arrival{ENI: e.ID})
+	w.managed = true
+}
+
+// hosted returns the ENI that has a private address for the host: that of the first VPC with the address, if that does not
+// overlap another one before it.
+func (w *walk) hosted(a netip.Addr) (ENI, bool) {
+	var reached []netip.Prefix
+	for _, v := range w.state.VPCs {
+		overlaps := slices.ContainsFunc(v.CIDRs, func(c netip.Prefix) bool { return slices.ContainsFunc(reached, c.Overlaps) })
+		if !overlaps {
+			reached = append(reached, v.CIDRs...)
+		}
+		if e, ok := w.holder(a, v.ID); ok && (!overlaps || a.Is6()) {
+			return e, true
+		}
+	}
+	return ENI{}, false
 }
 
 func (w *walk) fromOutside() {
 	f := w.flow
-	_, held := w.holder(f.Destination, "")
+	_, held := w.holder(w.dest, "")
 	switch {
-	case !held:
-		w.hop(CheckRoute, "", -1, false, "no ENI has the address %s", f.Destination)
-	case f.Established:
-		w.hop(CheckState, "", -1, true, "part of an allowed connection")
-	default:
+	case held && f.Established:
+		w.answerFromOutside()
+	case held && w.dest.Is4():
 		w.hop(CheckSource, "", -1, false, "the outside does not reach private addresses uninvited")
+	case !held && !w.public(w.dest):
+		w.hop(CheckRoute, "", -1, false, "no ENI has the address %s", w.dest)
+	default:
+		w.hop(CheckSource, "", -1, true, "the outside sends")
+		w.enter()
 	}
 }
 
-// unicast checks that the destination is an address that packets can be sent to.
+// unicast checks that the destination is an address that packets can be sent to, and of the family of the source and
+// the protocol.
 func (w *walk) unicast() bool {
-	d := w.flow.Destination
-	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	if d.Is4() && !d.IsUnspecified() && !d.IsLoopback() && !d.IsMulticast() && d != broadcast {
-		return true
+	if !unicast(w.dest) {
+		return w.hop(CheckDestination, "", -1, false, "%s is not a unicast address", w.dest)
 	}
-	return w.hop(CheckDestination, "", -1, false, "%s is not an IPv4 unicast address", d)
+	if w.source.Is4() != w.dest.Is4() || w.flow.Protocol.Is(ICMP) && !w.dest.Is4() || w.flow.Protocol.Is(ICMPv6) && w.dest.Is4() {
+		return w.hop(CheckDestination, "", -1, false, "%s is of another version of IP than the source or the protocol", w.dest)
+	}
+	return true
 }
 
-// holder returns the ENI that has an address, in one VPC or, if vpc is "", in any.
+func unicast(a netip.Addr) bool {
+	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && a != broadcast
+}
+
+// holder returns the ENI that has a private or IPv6 address, in one VPC or, if vpc is "", in any.
 func (w *walk) holder(addr netip.Addr, vpc string) (ENI, bool) {
+	if !addr.IsValid() {
+		return ENI{}, false
+	}
 	return find(w.state.ENIs, func(e ENI) bool {
-		if e.PrivateIPv4 != addr {
+		if e.addr(addr) != addr {
 			return false
 		}
 		n, ok := w.state.Subnet(e.Subnet)
 		return ok && (vpc == "" || n.VPC == vpc)
 	})
-}
-
-// groups asks the security groups of e about a packet from or to peer.
-func (w *walk) groups(check Check, e ENI, peer netip.Addr) bool {
-	for _, id := range e.SecurityGroups {
-		g, _ := w.state.SecurityGroup(id)
-		rules := g.Egress
-		if check == CheckIngress {
-			rules = g.Ingress
-		}
-		for i, r := range rules {
-			if w.matches(r, peer) {
-				return w.hop(check, id, i, true, "%s of %s allows %s", id, e.ID, r)
-			}
-		}
-	}
-	return w.hop(check, e.ID, -1, false, "no %s rule of %s allows it", check, e.ID)
-}
-
-func (w *walk) matches(r Rule, peer netip.Addr) bool {
-	if !r.traffic().matches(w.flow) {
-		return false
-	}
-	if slices.ContainsFunc(r.CIDRs, func(c netip.Prefix) bool { return c.Contains(peer) }) {
-		return true
-	}
-	return slices.ContainsFunc(r.Groups, func(group string) bool { return w.member(group, peer) })
-}
-
-// member reports whether an ENI that carries the group has the address. Private addresses are those of the group's own
-// VPC: another VPC may use the same ones.
-func (w *walk) member(group string, addr netip.Addr) bool {
-	g, ok := w.state.SecurityGroup(group)
-	if !ok {
-		return false
-	}
-	e, ok := w.holder(addr, g.VPC)
-	return ok && slices.Contains(e.SecurityGroups, group)
 }

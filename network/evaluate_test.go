@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/fardel-io/fardel/network"
@@ -87,7 +88,7 @@ func TestEvaluate(t *testing.T) {
 		{"unknown ENI", tcp("eni-0000000f", "172.31.0.11", 8080), "false source eni-0000000f -1"},
 		{"nobody's address", tcp("eni-000000bb", "172.31.0.77", 1), "false route " + s.VPCs[0].ID + " -1"},
 		{"an address of the other VPC only", tcp("eni-000000bb", "172.31.0.99", 1), "false route " + s.VPCs[0].ID + " -1"},
-		{"outside", tcp("eni-000000bb", "198.51.100.7", 443), "true route " + s.RouteTables[0].ID + " 1"},
+		{"outside", tcp("eni-000000bb", "198.51.100.7", 443), "true gateway " + s.InternetGateways[0].ID + " -1"},
 		{"outside without a public address", with(tcp("eni-000000aa", "198.51.100.7", 443), func(f *network.Flow) { f.ENI = "eni-000000ee" }), "false route " + s.InternetGateways[1].ID + " -1"},
 		{"outside against the group", tcp("eni-000000cc", "198.51.100.7", 443), "false egress eni-000000cc -1"},
 		{"credentials", tcp("eni-000000cc", "169.254.170.2", 80), "true endpoint  -1"},
@@ -95,7 +96,7 @@ func TestEvaluate(t *testing.T) {
 		{"multicast", tcp("eni-000000bb", "224.0.0.1", 80), "false destination  -1"},
 		{"broadcast", tcp("eni-000000bb", "255.255.255.255", 80), "false destination  -1"},
 		{"loopback", tcp("eni-000000bb", "127.0.0.1", 80), "false destination  -1"},
-		{"IPv6", tcp("eni-000000bb", "2001:db8::1", 80), "false destination  -1"},
+		{"IPv6", tcp("eni-000000bb", "2001:db8::1", 80), "false source eni-000000bb -1"},
 		{"the host", with(tcp("eni-000000bb", "192.0.2.10", 22), func(f *network.Flow) { f.ToHost = true }), "false destination  -1"},
 		{"an answer to the host", with(tcp("eni-000000bb", "192.0.2.10", 22), func(f *network.Flow) { f.ToHost, f.Established = true, true }), "true state  -1"},
 		{"from the host", network.Flow{FromHost: true, Destination: addr("172.31.0.12"), Protocol: network.TCP, DestinationPort: 1}, "true route eni-000000cc -1"},
@@ -124,8 +125,10 @@ func TestEvaluateNoRoute(t *testing.T) {
 	f := network.Flow{ENI: "eni-000000bb", Destination: netip.MustParseAddr("198.51.100.7"), Protocol: network.TCP}
 	gateway := s.RouteTables[0].Routes[1].Target
 	s.RouteTables[0].Routes = append(s.RouteTables[0].Routes, network.Route{Destination: netip.MustParsePrefix("198.51.100.0/24"), Target: gateway})
-	if d := network.Evaluate(s, f).Decision(); !d.Allowed || d.Rule != 2 {
-		t.Errorf("decision %+v, want route 2", d)
+	v := network.Evaluate(s, f)
+	byRoute := func(h network.Hop) bool { return h.Check == network.CheckRoute && h.Rule == 2 }
+	if !v.Allowed || !slices.ContainsFunc(v.Path, byRoute) {
+		t.Errorf("path %+v, want route 2", v.Path)
 	}
 	s.RouteTables[0].Routes = s.RouteTables[0].Routes[:1]
 	if d := network.Evaluate(s, f).Decision(); d.Allowed || d.Check != network.CheckRoute {
@@ -174,19 +177,45 @@ func FuzzEvaluate(f *testing.F) {
 	})
 }
 
-// FuzzValidate checks that Validate and NewAllocator return whatever they are given.
+// FuzzValidate checks that Validate, NewAllocator and Evaluate return whatever they are given, and that what they make of
+// it survives being stored.
 func FuzzValidate(f *testing.F) {
 	f.Add([]byte(`{"vpcs":[{"vpcId":"vpc-00000001","cidrBlocks":["10.0.0.0/16"]}],"subnets":[{"cidrBlock":"10.0.0.0/3"}]}`))
-	f.Add([]byte(`{"securityGroups":[{"ipPermissions":[{"ipProtocol":"tcp","ipRanges":["::/0",""],"groups":["x"]}]}]}`))
+	f.Add([]byte(`{"securityGroups":[{"ipPermissions":[{"ipProtocol":"tcp","ipRanges":["::/0",""],"groups":["x"],"prefixListIds":["y"]}]}]}`))
 	f.Add([]byte(`{"networkInterfaces":[{"privateIpAddress":"::1","macAddress":"02:00:00:00:00:01","groups":["x","x"]}],"routeTables":[{"routes":[{}]}]}`))
+	f.Add([]byte(`{"vpcs":[{"ipv6CidrBlocks":["fe80::%a/64"]}],"networkAcls":[{"entries":[{}]}],"natGateways":[{}],"addresses":[{}],"publicIpv4Pools":[{"cidrBlocks":["0.0.0.0/0"]}]}`))
+	if data, err := json.Marshal(campus(f)); err == nil {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, state []byte) {
 		var s network.State
 		if json.Unmarshal(state, &s) != nil {
 			return
 		}
 		network.NewAllocator(s)
-		if err := network.Validate(s); err == nil && len(s.VPCs) != len(s.RouteTables) {
-			t.Errorf("valid with %d VPCs and %d main route tables", len(s.VPCs), len(s.RouteTables))
+		err := network.Validate(s)
+		flows := []network.Flow{{Destination: ip("10.0.1.10"), Source: ip("198.51.100.7")}, {Destination: ip("203.0.113.2"), Protocol: network.TCP},
+			{FromHost: true, Destination: ip("203.0.113.2")}, {Destination: ip("2001:db8:a:1::10"), Protocol: network.ICMPv6, ICMPType: 128}}
+		for _, e := range s.ENIs {
+			for _, to := range []netip.Addr{e.PrivateIPv4, e.IPv6, e.PublicIPv4, ip("198.51.100.7"), ip("2001:db8::1"), {}} {
+				flows = append(flows, network.Flow{ENI: e.ID, Destination: to, Protocol: network.UDP, DestinationPort: 53})
+			}
+		}
+		for _, flow := range flows[:min(len(flows), 40)] {
+			if v := network.Evaluate(s, flow); v.Allowed != v.Decision().Allowed {
+				t.Errorf("verdict %+v", v)
+			}
+		}
+		if err != nil {
+			return
+		}
+		data, err := json.Marshal(s)
+		if err != nil {
+			t.Fatalf("a valid state cannot be stored: %v", err)
+		}
+		var again network.State
+		if err := json.Unmarshal(data, &again); err != nil || network.Validate(again) != nil {
+			t.Errorf("a valid state is not after being stored: %v, %v", err, network.Validate(again))
 		}
 	})
 }

@@ -41,7 +41,7 @@ type Fabric interface {
 // A Listener is a fabric that can serve its tasks: what it returns is bound inside the VPC, so that a peer's address is
 // that of the calling ENI and cannot be forged. Optional, found by assertion.
 type Listener interface {
-	// Listen binds a TCP socket in a VPC. addr is one of [EndpointAddrs] with a port; port 0 chooses one. The caller owns
+	// Listen binds a TCP socket in a VPC. addr is one of [EndpointAddrs] or the VPC's [VPC.Resolver] with a port; port 0 chooses one. The caller owns
 	// the listener and closes it; it does not survive the program. [ErrNotFound] if the VPC is not applied, [ErrInvalid]
 	// for another address.
 	Listen(ctx context.Context, vpcID string, addr netip.AddrPort) (net.Listener, error)

@@ -15,7 +15,7 @@ type Flow struct {
 	DestinationPort uint16 // TCP and UDP
 	ICMPType        uint8  // ICMP and ICMPv6
 	ICMPCode        uint8  // ICMP and ICMPv6
-	Established     bool   // belongs to a connection that was allowed, such as a reply
+	Established     bool   // belongs to a connection that was allowed, such as a reply; one from the outside is described by the private address of the ENI that it answers
 }
 
 // A Verdict is what happens to a Flow and why. Path holds every check that was made, in order; the last one decided.

@@ -7,20 +7,15 @@ import (
 )
 
 func (v *validator) checkENIs() {
-	type holder struct {
-		vpc  string
-		addr netip.Addr
-	}
-	addrs := map[holder]string{}
 	macs := map[MAC]string{}
 	for i, e := range v.state.ENIs {
 		path := fmt.Sprintf("networkInterfaces[%d]", i)
 		v.checkENI(path, e)
-		at := holder{v.subnets[e.Subnet].VPC, e.PrivateIPv4}
-		if other, taken := addrs[at]; taken && at.vpc != "" && e.PrivateIPv4.IsValid() {
-			v.add(path+".privateIpAddress", "InvalidIPAddress.InUse", "Address %s is in use by %s.", e.PrivateIPv4, other)
+		if vpc := v.subnets[e.Subnet].VPC; vpc != "" {
+			v.take(path+".privateIpAddress", vpc, e.PrivateIPv4, e.ID)
+			v.take(path+".ipv6Address", vpc, e.IPv6, e.ID)
 		}
-		addrs[at] = e.ID
+		v.take(path+".publicIp", "", e.PublicIPv4, e.ID)
 		if other, taken := macs[e.MAC]; taken && !e.MAC.IsZero() {
 			v.add(path+".macAddress", "InvalidParameterValue", "MAC address %s is that of %s", e.MAC, other)
 		}
@@ -42,6 +37,13 @@ func (v *validator) checkENI(path string, e ENI) {
 		v.add(path+".subnetId", "InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", e.Subnet)
 	} else {
 		v.checkAddress(path+".privateIpAddress", n, e.PrivateIPv4)
+		v.checkIPv6(path+".ipv6Address", n, e.IPv6)
+	}
+	if e.PublicIPv4.IsValid() {
+		v.pooled(path+".publicIp", e.PublicIPv4)
+		if !e.AssignPublicIP {
+			v.add(path+".publicIp", "InvalidParameterCombination", "The network interface has a public address and is not to be assigned one")
+		}
 	}
 	v.checkGroupsOf(path, e, n.VPC)
 }
@@ -54,6 +56,18 @@ func (v *validator) checkAddress(path string, n Subnet, addr netip.Addr) {
 	case !n.CIDR.Contains(addr):
 		v.add(path, "InvalidParameterValue", "Address %s does not fall within the subnet's address range %s", addr, n.CIDR)
 	case n.Reserved(addr):
+		v.add(path, "InvalidParameterValue", "Address %s is in subnet's reserved address range", addr)
+	}
+}
+
+func (v *validator) checkIPv6(path string, n Subnet, addr netip.Addr) {
+	switch {
+	case !addr.IsValid():
+	case n.IPv6CIDR == netip.Prefix{}:
+		v.add(path, "InvalidParameterValue", "%s has no IPv6 CIDR block", n.ID)
+	case addr.Zone() != "" || !n.IPv6CIDR.Contains(addr):
+		v.add(path, "InvalidParameterValue", "Address %s does not fall within the subnet's address range %s", addr, n.IPv6CIDR)
+	case n.ReservedIPv6(addr):
 		v.add(path, "InvalidParameterValue", "Address %s is in subnet's reserved address range", addr)
 	}
 }

@@ -55,38 +55,68 @@ func (v *validator) checkGroupText(path string, g SecurityGroup) {
 }
 
 func (v *validator) checkRules(path string, g SecurityGroup, rules []Rule) {
-	count := 0
+	count := map[AddressFamily]int{}
 	seen := map[string]bool{}
 	for i, r := range rules {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		count += len(r.CIDRs) + len(r.Groups)
-		v.checkRule(at, r)
-		if len(r.CIDRs)+len(r.Groups) == 0 {
-			v.add(at, "MissingParameter", "The rule needs a CIDR block or a security group")
+		v.checkTraffic(at, r.traffic())
+		if len(r.CIDRs)+len(r.IPv6CIDRs)+len(r.PrefixLists)+len(r.Groups) == 0 {
+			v.add(at, "MissingParameter", "The rule needs a CIDR block, a prefix list or a security group")
 		}
-		for j, c := range r.CIDRs {
-			v.checkRuleCIDR(fmt.Sprintf("%s.ipRanges[%d]", at, j), c)
-			v.checkTwice(at, seen, r, c.String())
-		}
-		for j, id := range r.Groups {
-			peer, ok := v.groups[id]
-			switch {
-			case !ok:
-				v.add(fmt.Sprintf("%s.groups[%d]", at, j), "InvalidGroup.NotFound", "The security group '%s' does not exist", id)
-			case peer.VPC != g.VPC:
-				v.add(fmt.Sprintf("%s.groups[%d]", at, j), "InvalidParameter", "You have specified two resources that belong to "+
-					"different networks: %s is in %s, %s in %s", g.ID, g.VPC, id, peer.VPC)
+		v.checkRuleCIDRs(at, r, seen)
+		count[IPv4] += len(r.CIDRs) + len(r.Groups)
+		count[IPv6] += len(r.IPv6CIDRs) + len(r.Groups)
+		for j, id := range r.PrefixLists {
+			l, ok := v.lists[id]
+			if !ok {
+				v.add(fmt.Sprintf("%s.prefixListIds[%d]", at, j), "InvalidPrefixListID.NotFound", "The prefix list ID '%s' does not exist", id)
+			} else {
+				v.checkFamily(at, r.Protocol, l.AddressFamily)
 			}
+			count[l.AddressFamily] += l.MaxEntries
 			v.checkTwice(at, seen, r, id)
 		}
+		v.checkRuleGroups(at, g, r, seen)
 		if len(r.Description) > 255 || !groupText(r.Description) {
 			v.add(at+".description", "InvalidParameterValue", "Invalid rule description. Valid descriptions are strings less than "+
 				"256 characters from the following set: a-zA-Z0-9%s", groupCharacters)
 		}
 	}
-	if count > maxRulesPerGroup {
-		v.add(path, "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached: "+
-			"%d, the limit is %d", count, maxRulesPerGroup)
+	for _, family := range []AddressFamily{IPv4, IPv6} {
+		if count[family] > maxRulesPerGroup {
+			v.add(path, "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached: "+
+				"%d for %s, the limit is %d", count[family], family, maxRulesPerGroup)
+		}
+	}
+}
+
+func (v *validator) checkRuleCIDRs(path string, r Rule, seen map[string]bool) {
+	for j, c := range r.CIDRs {
+		if v.checkCIDR(fmt.Sprintf("%s.ipRanges[%d]", path, j), c, IPv4) {
+			v.checkFamily(path, r.Protocol, IPv4)
+		}
+		v.checkTwice(path, seen, r, c.String())
+	}
+	for j, c := range r.IPv6CIDRs {
+		if v.checkCIDR(fmt.Sprintf("%s.ipv6Ranges[%d]", path, j), c, IPv6) {
+			v.checkFamily(path, r.Protocol, IPv6)
+		}
+		v.checkTwice(path, seen, r, c.String())
+	}
+}
+
+func (v *validator) checkRuleGroups(path string, g SecurityGroup, r Rule, seen map[string]bool) {
+	for j, id := range r.Groups {
+		at := fmt.Sprintf("%s.groups[%d]", path, j)
+		peer, ok := v.groups[id]
+		switch {
+		case !ok:
+			v.add(at, "InvalidGroup.NotFound", "The security group '%s' does not exist", id)
+		case peer.VPC != g.VPC && !v.peered[[2]string{peer.VPC, g.VPC}]:
+			v.add(at, "InvalidParameter", "You have specified two resources that belong to "+
+				"different networks: %s is in %s, %s in %s", g.ID, g.VPC, id, peer.VPC)
+		}
+		v.checkTwice(path, seen, r, id)
 	}
 }
 
@@ -95,54 +125,60 @@ func (v *validator) checkTwice(path string, seen map[string]bool, r Rule, peer s
 	number, _ := r.Protocol.Number()
 	key := fmt.Sprint(number, r.FromPort, r.ToPort, r.ICMPType, r.ICMPCode, " ", peer)
 	if seen[key] {
-		r.CIDRs, r.Groups = nil, []string{peer}
-		v.add(path, "InvalidPermission.Duplicate", "the specified rule \"%s\" already exists", r)
+		v.add(path, "InvalidPermission.Duplicate", "the specified rule \"%s with %s\" already exists", r.traffic(), peer)
 	}
 	seen[key] = true
 }
 
-func (v *validator) checkRuleCIDR(path string, c netip.Prefix) {
+// checkCIDR checks a prefix of a rule, an entry or a list, and reports whether it is good.
+func (v *validator) checkCIDR(path string, c netip.Prefix, family AddressFamily) bool {
 	switch {
 	case !c.IsValid():
 		v.add(path, "InvalidParameterValue", "The CIDR block is missing or malformed")
-	case !c.Addr().Is4():
-		v.add(path, "InvalidParameterValue", "The CIDR block %s is not IPv4, and fardel has no other", c)
+	case c.Addr().Is4In6() || c.Addr().Is4() != (family == IPv4):
+		v.add(path, "InvalidParameterValue", "The CIDR block %s is not %s", c, family)
 	case c != c.Masked():
 		v.add(path, "InvalidParameterValue", "CIDR block %s is malformed: its network is %s", c, c.Masked())
+	default:
+		return true
+	}
+	return false
+}
+
+// checkFamily reports ICMP of the wrong version of IP.
+func (v *validator) checkFamily(path string, p Protocol, family AddressFamily) {
+	if p.Is(ICMP) && family == IPv6 || p.Is(ICMPv6) && family == IPv4 {
+		v.add(path+".ipProtocol", "InvalidParameterValue", "Protocol %s cannot be used with %s", p, family)
 	}
 }
 
-// checkRule checks protocol, ports and ICMP fields. Those that the protocol has no use for must be zero: what is
+// checkTraffic checks protocol, ports and ICMP fields. Those that the protocol has no use for must be zero: what is
 // accepted counts.
-func (v *validator) checkRule(path string, r Rule) {
-	number, ok := r.Protocol.Number()
-	switch {
-	case !ok:
-		v.add(path+".ipProtocol", "InvalidParameterValue", "Invalid value '%s' for IP protocol. Unknown protocol.", r.Protocol)
+func (v *validator) checkTraffic(path string, t traffic) {
+	if _, ok := t.protocol.Number(); !ok {
+		v.add(path+".ipProtocol", "InvalidParameterValue", "Invalid value '%s' for IP protocol. Unknown protocol.", t.protocol)
 		return
-	case number == 58:
-		v.add(path+".ipProtocol", "InvalidParameterValue", "Invalid value '%s' for IP protocol: fardel has no IPv6", r.Protocol)
 	}
-	ports, icmp := r.Protocol.hasPorts(), r.Protocol.Is(ICMP)
+	ports, icmp := t.protocol.hasPorts(), t.protocol.hasTypes()
 	switch {
-	case !ports && (r.FromPort != 0 || r.ToPort != 0):
-		v.add(path, "InvalidParameterValue", "Protocol %s has no ports", r.Protocol)
-	case ports && (r.FromPort < 0 || r.FromPort > 65535):
-		v.add(path+".fromPort", "InvalidParameterValue", "TCP/UDP port (%d) out of range", r.FromPort)
-	case ports && (r.ToPort < 0 || r.ToPort > 65535):
-		v.add(path+".toPort", "InvalidParameterValue", "TCP/UDP port (%d) out of range", r.ToPort)
-	case ports && r.FromPort > r.ToPort:
-		v.add(path, "InvalidParameterValue", "Invalid TCP/UDP port range (%d:%d)", r.FromPort, r.ToPort)
+	case !ports && (t.fromPort != 0 || t.toPort != 0):
+		v.add(path, "InvalidParameterValue", "Protocol %s has no ports", t.protocol)
+	case ports && (t.fromPort < 0 || t.fromPort > 65535):
+		v.add(path+".fromPort", "InvalidParameterValue", "TCP/UDP port (%d) out of range", t.fromPort)
+	case ports && (t.toPort < 0 || t.toPort > 65535):
+		v.add(path+".toPort", "InvalidParameterValue", "TCP/UDP port (%d) out of range", t.toPort)
+	case ports && t.fromPort > t.toPort:
+		v.add(path, "InvalidParameterValue", "Invalid TCP/UDP port range (%d:%d)", t.fromPort, t.toPort)
 	}
 	switch {
-	case !icmp && (r.ICMPType != 0 || r.ICMPCode != 0):
-		v.add(path, "InvalidParameterValue", "Protocol %s has no ICMP type and code", r.Protocol)
-	case icmp && (r.ICMPType < AnyICMP || r.ICMPType > 255):
-		v.add(path+".icmpType", "InvalidParameterValue", "ICMP type (%d) out of range", r.ICMPType)
-	case icmp && (r.ICMPCode < AnyICMP || r.ICMPCode > 255):
-		v.add(path+".icmpCode", "InvalidParameterValue", "ICMP code (%d) out of range", r.ICMPCode)
-	case icmp && r.ICMPType == AnyICMP && r.ICMPCode != AnyICMP:
-		v.add(path+".icmpCode", "InvalidParameterValue", "ICMP code (%d) without an ICMP type", r.ICMPCode)
+	case !icmp && (t.icmpType != 0 || t.icmpCode != 0):
+		v.add(path, "InvalidParameterValue", "Protocol %s has no ICMP type and code", t.protocol)
+	case icmp && (t.icmpType < AnyICMP || t.icmpType > 255):
+		v.add(path+".icmpType", "InvalidParameterValue", "ICMP type (%d) out of range", t.icmpType)
+	case icmp && (t.icmpCode < AnyICMP || t.icmpCode > 255):
+		v.add(path+".icmpCode", "InvalidParameterValue", "ICMP code (%d) out of range", t.icmpCode)
+	case icmp && t.icmpType == AnyICMP && t.icmpCode != AnyICMP:
+		v.add(path+".icmpCode", "InvalidParameterValue", "ICMP code (%d) without an ICMP type", t.icmpCode)
 	}
 }
 

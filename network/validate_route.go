@@ -3,32 +3,17 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
-func (v *validator) checkGateways() {
-	attached := map[string]string{}
-	for i, g := range v.state.InternetGateways {
-		path := fmt.Sprintf("internetGateways[%d]", i)
-		v.id(path+".internetGatewayId", "igw", "InternetGatewayID", g.ID)
-		v.vpc(path+".vpcId", g.VPC)
-		if other, taken := attached[g.VPC]; taken {
-			v.add(path+".vpcId", "InvalidParameterValue", "Network %s already has an internet gateway attached: %s", g.VPC, other)
-		}
-		attached[g.VPC] = g.ID
-	}
-}
-
 func (v *validator) checkRouteTables() {
+	associated := map[string]string{}
 	for i, t := range v.state.RouteTables {
 		path := fmt.Sprintf("routeTables[%d]", i)
 		v.id(path+".routeTableId", "rtb", "RouteTableID", t.ID)
-		if !t.Main {
-			v.add(path+".main", "InvalidParameterValue", "fardel has no route tables but the main one of each VPC")
-		}
 		vpc, ok := v.vpc(path+".vpcId", t.VPC)
-		if len(t.Routes) > maxRoutesPerTable {
-			v.add(path+".routes", "RouteLimitExceeded", "The table has %d routes, the limit is %d", len(t.Routes), maxRoutesPerTable)
-		}
+		v.checkAssociations(path, t.ID, t.VPC, t.Subnets, associated)
 		if ok {
 			v.checkRoutes(path, vpc, t)
 		}
@@ -36,55 +21,147 @@ func (v *validator) checkRouteTables() {
 }
 
 func (v *validator) checkRoutes(path string, vpc VPC, t RouteTable) {
-	local := map[netip.Prefix]bool{}
-	seen := map[netip.Prefix]bool{}
+	seen := map[string]bool{}
+	count := map[AddressFamily]int{}
 	for i, r := range t.Routes {
 		at := fmt.Sprintf("%s.routes[%d]", path, i)
-		d := r.Destination
-		if !d.IsValid() || !d.Addr().Is4() || d != d.Masked() {
-			v.add(at+".destinationCidrBlock", "InvalidParameterValue", "Value (%s) for parameter destinationCidrBlock is invalid. "+
-				"This is not a valid CIDR block.", d)
+		to, family, n, ok := v.checkDestination(at, r)
+		if !ok {
 			continue
 		}
-		if seen[d] {
-			v.add(at+".destinationCidrBlock", "RouteAlreadyExists", "The route identified by %s already exists.", d)
+		count[family] += n
+		if seen[to] {
+			v.add(at+".destinationCidrBlock", "RouteAlreadyExists", "The route identified by %s already exists.", to)
 		}
-		seen[d] = true
-		if r.Target == TargetLocal {
-			local[d] = true
-		}
-		v.checkRoute(at, vpc, r)
+		seen[to] = true
+		v.checkRoute(at, vpc, r, family)
 	}
-	for _, c := range vpc.CIDRs {
-		if c.IsValid() && !local[c] {
-			v.add(path+".routes", "InvalidParameterValue", "The local route for %s is missing", c)
+	for _, family := range []AddressFamily{IPv4, IPv6} {
+		if count[family] > maxRoutesPerTable {
+			v.add(path+".routes", "RouteLimitExceeded", "The table has %d routes for %s, the limit is %d", count[family], family, maxRoutesPerTable)
 		}
 	}
 }
 
-func (v *validator) checkRoute(path string, vpc VPC, r Route) {
-	inside, partly := false, false
-	for _, c := range vpc.CIDRs {
-		inside = inside || c == r.Destination
-		partly = partly || contains(c, r.Destination)
+// checkDestination checks what a route is for, and returns that in writing and how many routes it counts for.
+func (v *validator) checkDestination(path string, r Route) (to string, family AddressFamily, count int, ok bool) {
+	d := r.Destination
+	if r.PrefixList != "" {
+		l, ok := v.lists[r.PrefixList]
+		switch {
+		case d != netip.Prefix{}:
+			v.add(path+".destinationPrefixListId", "InvalidParameterCombination", "The route has a CIDR block and a prefix list")
+			return "", "", 0, false
+		case !ok:
+			v.add(path+".destinationPrefixListId", "InvalidPrefixListID.NotFound", "The prefix list ID '%s' does not exist", r.PrefixList)
+		}
+		return r.PrefixList, l.AddressFamily, l.MaxEntries, ok
 	}
-	g, ok := v.gateways[r.Target]
+	if !d.IsValid() || d.Addr().Is4In6() || d != d.Masked() {
+		v.add(path+".destinationCidrBlock", "InvalidParameterValue", "Value (%s) for parameter destinationCidrBlock is invalid. "+
+			"This is not a valid CIDR block.", d)
+		return "", "", 0, false
+	}
+	if d.Addr().Is4() {
+		return d.String(), IPv4, 1, true
+	}
+	return d.String(), IPv6, 1, true
+}
+
+func (v *validator) checkRoute(path string, vpc VPC, r Route, family AddressFamily) {
+	blocks := slices.Concat(vpc.CIDRs, vpc.IPv6CIDRs)
+	if r.Target == TargetLocal {
+		if r.PrefixList != "" || !slices.Contains(blocks, r.Destination) {
+			v.add(path+".target", "InvalidParameterValue", "%s%s is not a CIDR of %s, so no route to it is local", r.Destination, r.PrefixList, vpc.ID)
+		}
+		return
+	}
+	destinations := []netip.Prefix{r.Destination}
+	if r.PrefixList != "" {
+		destinations = v.lists[r.PrefixList].CIDRs()
+	}
+	for _, d := range destinations {
+		v.checkBeside(path, vpc, r.Target, d, blocks)
+	}
+	v.checkTarget(path, vpc, r.Target, family)
+}
+
+// checkBeside checks a destination of a route that is not local.
+func (v *validator) checkBeside(path string, vpc VPC, target string, d netip.Prefix, blocks []netip.Prefix) {
+	_, nat := v.nats[target]
+	_, eni := v.enis[target]
 	switch {
-	case r.Target == TargetLocal && !inside:
-		v.add(path+".target", "InvalidParameterValue", "%s is not a CIDR of %s, so no route to it is local", r.Destination, vpc.ID)
-	case r.Target == TargetLocal:
-	case partly:
-		v.add(path+".target", "InvalidParameterValue", "%s is inside %s, so the route to it must be local", r.Destination, vpc.ID)
-	case !ok:
-		v.add(path+".target", "InvalidInternetGatewayID.NotFound", "The internetGateway ID '%s' does not exist", r.Target)
-	case g.VPC != vpc.ID:
-		v.add(path+".target", "InvalidParameterValue", "route table %s and network gateway %s belong to different networks", vpc.ID, g.ID)
-	case linkLocal().Overlaps(r.Destination) && r.Destination.Bits() > linkLocal().Bits():
-		v.add(path+".destinationCidrBlock", "InvalidParameterValue", "%s is link-local and not routed", r.Destination)
+	case !d.IsValid():
+	case slices.ContainsFunc(blocks, func(c netip.Prefix) bool { return contains(c, d) }):
+		if slices.Contains(blocks, d) {
+			v.add(path+".target", "InvalidParameterValue", "%s is a CIDR of %s, so the route to it must be local", d, vpc.ID)
+		} else if !v.blocks[vpc.ID][d] || !nat && !eni {
+			v.add(path+".target", "InvalidParameterValue", "%s is inside %s, so the route to it must be to all of a subnet, and to an ENI or a NAT gateway", d, vpc.ID)
+		}
+	case linkLocal().Overlaps(d) && d.Bits() > linkLocal().Bits(), linkLocalIPv6().Overlaps(d) && d.Bits() > linkLocalIPv6().Bits():
+		v.add(path+".destinationCidrBlock", "InvalidParameterValue", "%s is link-local and not routed", d)
 	}
+}
+
+// checkTarget checks that a route's target exists, in the table's VPC, and carries its version of IP.
+func (v *validator) checkTarget(path string, vpc VPC, target string, family AddressFamily) {
+	path += ".target"
+	gateway, isGateway := v.gateways[target]
+	only, isOnly := v.only[target]
+	nat, isNAT := v.nats[target]
+	eni, isENI := v.enis[target]
+	peering, isPeering := v.peerings[target]
+	var at string
+	switch {
+	case target == TargetBlackhole:
+		return
+	case isGateway:
+		at = gateway.VPC
+	case isOnly:
+		at = only.VPC
+	case isNAT:
+		at = v.subnets[nat.Subnet].VPC
+	case isENI:
+		at = v.subnets[eni.Subnet].VPC
+	case isPeering:
+		if _, ok := peering.Other(vpc.ID); ok {
+			at = vpc.ID
+		}
+	default:
+		code, kind := targetKind(target)
+		v.add(path, code, "The %s ID '%s' does not exist", kind, target)
+		return
+	}
+	switch {
+	case at != vpc.ID:
+		v.add(path, "InvalidParameterValue", "route table %s and network gateway %s belong to different networks", vpc.ID, target)
+	case isOnly && family != IPv6, isNAT && family != IPv4:
+		v.add(path, "InvalidParameterValue", "%s carries no %s", target, family)
+	}
+}
+
+// targetKind returns the code and name that EC2 has for a target that does not exist.
+func targetKind(target string) (code, kind string) {
+	switch prefix, _, _ := strings.Cut(target, "-"); prefix {
+	case "nat":
+		return "InvalidNatGatewayID.NotFound", "natGateway"
+	case "eni":
+		return "InvalidNetworkInterfaceID.NotFound", "networkInterface"
+	case "pcx":
+		return "InvalidVpcPeeringConnectionID.NotFound", "vpcPeeringConnection"
+	case "eigw":
+		return "InvalidGatewayID.NotFound", "egressOnlyInternetGateway"
+	case "igw":
+		return "InvalidInternetGatewayID.NotFound", "internetGateway"
+	}
+	return "InvalidGatewayID.NotFound", "gateway"
 }
 
 // linkLocal is the range whose packets stay on their link; EC2 allows no routes into the part it uses, 169.254.168.0/22.
 func linkLocal() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16)
+}
+
+func linkLocalIPv6() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80}), 10)
 }

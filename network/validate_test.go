@@ -67,7 +67,7 @@ func TestValidate(t *testing.T) {
 			s.InternetGateways = append(s.InternetGateways, network.InternetGateway{ID: "igw-00000001", VPC: s.VPCs[0].ID})
 		}, []string{"internetGateways[1].vpcId: InvalidParameterValue"}},
 		{"VPC too large", func(s *network.State) { s.VPCs[0].CIDRs = append(s.VPCs[0].CIDRs, cidr("10.0.0.0/8")) },
-			[]string{"vpcs[0].cidrBlocks[1]: InvalidVpc.Range", "routeTables[0].routes: InvalidParameterValue"}},
+			[]string{"vpcs[0].cidrBlocks[1]: InvalidVpc.Range"}},
 		{"VPC overlaps itself", func(s *network.State) {
 			s.VPCs[0].CIDRs = append(s.VPCs[0].CIDRs, cidr("172.31.16.0/20"))
 			s.RouteTables[0].Routes = append(s.RouteTables[0].Routes, network.Route{Destination: cidr("172.31.16.0/20"), Target: network.TargetLocal})
@@ -79,10 +79,13 @@ func TestValidate(t *testing.T) {
 		{"region", func(s *network.State) { s.VPCs[0].Region = "Frankfurt am Main" }, []string{"vpcs[0].region: InvalidParameterValue"}},
 		{"two VPCs of one ID", func(s *network.State) { s.VPCs = append(s.VPCs, s.VPCs[0]) },
 			[]string{"vpcs[1].vpcId: InvalidVpcID.Duplicate", "vpcs[1].isDefault: DefaultVpcAlreadyExists"}},
-		{"no main table", func(s *network.State) { s.RouteTables = nil }, []string{"vpcs[0]: InvalidVpc.MainRouteTable"}},
+		{"no main table", func(s *network.State) { s.RouteTables = nil }, nil},
+		{"two main tables", func(s *network.State) {
+			s.RouteTables = append(s.RouteTables, network.RouteTable{ID: "rtb-00000001", VPC: s.VPCs[0].ID, Main: true})
+		}, []string{"vpcs[0]: InvalidVpc.MainRouteTable"}},
 		{"a table that is not the main one", func(s *network.State) {
 			s.RouteTables = append(s.RouteTables, network.RouteTable{ID: "rtb-00000001", VPC: s.VPCs[0].ID, Routes: s.RouteTables[0].Routes})
-		}, []string{"routeTables[1].main: InvalidParameterValue"}},
+		}, nil},
 		{"subnet outside", func(s *network.State) { s.Subnets[1].CIDR = cidr("10.0.0.0/20") }, []string{"subnets[1].cidrBlock: InvalidSubnet.Range"}},
 		{"subnet too small", func(s *network.State) { s.Subnets[1].CIDR = cidr("172.31.16.0/29") }, []string{"subnets[1].cidrBlock: InvalidSubnet.Range"}},
 		{"subnet unmasked", func(s *network.State) { s.Subnets[1].CIDR = cidr("172.31.16.1/20") }, []string{"subnets[1].cidrBlock: InvalidSubnet.Range"}},
@@ -134,8 +137,7 @@ func TestValidate(t *testing.T) {
 			[]string{"routeTables[0].routes[1].target: InvalidInternetGatewayID.NotFound"}},
 		{"local route elsewhere", func(s *network.State) { s.RouteTables[0].Routes[1].Target = network.TargetLocal },
 			[]string{"routeTables[0].routes[1].target: InvalidParameterValue"}},
-		{"no local route", func(s *network.State) { s.RouteTables[0].Routes = s.RouteTables[0].Routes[1:] },
-			[]string{"routeTables[0].routes: InvalidParameterValue"}},
+		{"no local route", func(s *network.State) { s.RouteTables[0].Routes = s.RouteTables[0].Routes[1:] }, nil},
 		{"route into the VPC", func(s *network.State) {
 			s.RouteTables[0].Routes = append(s.RouteTables[0].Routes, network.Route{Destination: cidr("172.31.16.0/20"), Target: s.InternetGateways[0].ID})
 		}, []string{"routeTables[0].routes[2].target: InvalidParameterValue"}},

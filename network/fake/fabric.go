@@ -121,11 +121,15 @@ func (f *Fabric) describe(s network.State, e network.ENI) attached {
 	if hostname == "" {
 		hostname = network.PrivateDNSName(v.Region, e.PrivateIPv4)
 	}
-	return attached{eni: e, vpc: v.ID, attachment: network.Attachment{
+	a := network.Attachment{
 		ENI: e.ID, NetNS: "/fake/netns/" + e.ID, Interface: "eth0", MAC: e.MAC,
 		Address: netip.PrefixFrom(e.PrivateIPv4, n.CIDR.Bits()), Gateway: n.Gateway(),
 		DNS: slices.Clone(f.cfg.DNS), Search: []string{network.PrivateDomain(v.Region)}, Hostname: hostname,
-	}}
+	}
+	if e.IPv6.IsValid() {
+		a.IPv6Address, a.IPv6Gateway = netip.PrefixFrom(e.IPv6, n.IPv6CIDR.Bits()), network.IPv6Gateway()
+	}
+	return attached{eni: e, vpc: v.ID, attachment: a}
 }
 
 // Attach implements [network.Fabric].
@@ -162,9 +166,19 @@ func (f *Fabric) check(e network.ENI) error {
 	if old, ok := f.host.attached[e.ID]; ok {
 		same := old.eni
 		same.SecurityGroups, same.AssignPublicIP, same.PrivateDNSName = e.SecurityGroups, e.AssignPublicIP, e.PrivateDNSName
-		same.Description, same.Tags = e.Description, e.Tags
+		same.PublicIPv4, same.NoSourceDestCheck, same.Description, same.Tags = e.PublicIPv4, e.NoSourceDestCheck, e.Description, e.Tags
 		if !reflect.DeepEqual(same, e) {
 			return fmt.Errorf("%w: it is %s (%s) in %s", network.ErrExists, old.eni.PrivateIPv4, old.eni.MAC, old.eni.Subnet)
+		}
+	}
+	for _, g := range f.state.NATGateways {
+		if at, _ := f.state.Subnet(g.Subnet); at.VPC == n.VPC && g.PrivateIPv4 == e.PrivateIPv4 {
+			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.PrivateIPv4, g.ID)
+		}
+	}
+	for _, a := range f.state.Addresses {
+		if a.PublicIP == e.PublicIPv4 {
+			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.PublicIPv4, a.AllocationID)
 		}
 	}
 	for _, other := range f.host.attached {
@@ -172,6 +186,10 @@ func (f *Fabric) check(e network.ENI) error {
 		case other.eni.ID == e.ID:
 		case other.vpc == n.VPC && other.eni.PrivateIPv4 == e.PrivateIPv4:
 			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.PrivateIPv4, other.eni.ID)
+		case e.IPv6.IsValid() && other.eni.IPv6 == e.IPv6:
+			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.IPv6, other.eni.ID)
+		case e.PublicIPv4.IsValid() && other.eni.PublicIPv4 == e.PublicIPv4:
+			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.PublicIPv4, other.eni.ID)
 		case other.eni.MAC == e.MAC:
 			return fmt.Errorf("%w: MAC address %s is that of %s", network.ErrInvalid, e.MAC, other.eni.ID)
 		}

@@ -188,7 +188,7 @@ func (f *Fabric) place(e network.ENI) (v network.VPC, n network.Subnet, r *route
 	if !ok {
 		return v, n, nil, fmt.Errorf("%w: the subnet ID '%s' does not exist", network.ErrNotFound, e.Subnet)
 	}
-	part := network.State{Subnets: []network.Subnet{n}}
+	part := network.State{Subnets: []network.Subnet{n}, PublicIPv4Pools: f.state.PublicIPv4Pools}
 	for _, id := range e.SecurityGroups {
 		g, ok := f.byID.groups[id]
 		if !ok {

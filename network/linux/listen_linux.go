@@ -37,11 +37,12 @@ func (f *Fabric) inRouter(ctx context.Context, vpcID string, addr netip.AddrPort
 	}
 	defer end()
 	r := f.router(vpcID)
+	v := f.byID.vpcs[vpcID]
 	switch {
 	case r == nil:
 		err = fmt.Errorf("%w: the VPC is not applied", network.ErrNotFound)
-	case !slices.Contains(network.EndpointAddrs(), addr.Addr()):
-		err = fmt.Errorf("%w: not one of %v", network.ErrInvalid, network.EndpointAddrs())
+	case addr.Addr() != v.Resolver() && !slices.Contains(network.EndpointAddrs(), addr.Addr()):
+		err = fmt.Errorf("%w: not one of %v or %s", network.ErrInvalid, network.EndpointAddrs(), v.Resolver())
 	default:
 		err = inNamespace(r.file, listen)
 	}

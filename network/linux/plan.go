@@ -156,9 +156,9 @@ func (p *planner) planHostRoutes(v network.VPC) {
 	}
 }
 
-// routerAddrs returns the addresses that a VPC's router has itself: the endpoints, and its own one in each subnet.
+// routerAddrs returns the addresses that a VPC's router has itself: the endpoints, the name server, and its own one in each subnet.
 func routerAddrs(s network.State, v network.VPC) []netip.Addr {
-	all := network.EndpointAddrs()
+	all := append(network.EndpointAddrs(), v.Resolver())
 	for _, n := range s.Subnets {
 		if n.VPC == v.ID {
 			all = append(all, n.Gateway())

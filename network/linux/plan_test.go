@@ -91,6 +91,7 @@ make uplink in VPC
 add host route 10.1.0.0/16 in VPC
 add address 169.254.169.253 in VPC
 add address 169.254.170.2 in VPC
+add address 10.1.0.2 in VPC
 add address 10.1.0.1 in VPC
 add route 169.254.0.0/16 in VPC
 add route 10.1.0.0/16 in VPC
@@ -140,6 +141,7 @@ make uplink in VPC
 add host route 10.1.0.0/16 in VPC
 add address 169.254.169.253 in VPC
 add address 169.254.170.2 in VPC
+add address 10.1.0.2 in VPC
 add address 10.1.0.1 in VPC
 add route 169.254.0.0/16 in VPC
 add route 10.1.0.0/16 in VPC

@@ -105,7 +105,11 @@ func routerSets(s network.State, vpcID string, enis []network.ENI, table map[str
 			sets[index[e.Set]].Elements = append(sets[index[e.Set]].Elements, e.element)
 		}
 	}
-	for _, a := range network.EndpointAddrs() {
+	v, _ := s.VPC(vpcID)
+	for _, a := range append(network.EndpointAddrs(), v.Resolver()) {
+		if !a.IsValid() {
+			continue // the VPC is not known yet
+		}
 		add([]setElement{{Set: endpointSet, element: element{Addr: a}}})
 	}
 	for _, c := range sortedClasses(table) {
