@@ -9,6 +9,8 @@
 //		{Name: "db.shop.internal", Type: "A", TTL: time.Minute, Values: []string{"10.0.0.5"}}}}})
 //	err = resolver.Run(ctx, []net.PacketConn{udp}, []net.Listener{tcp}) // blocks
 //
+// [Fabric] does all of that for every VPC of a [network.Fabric] that is a [network.Listener].
+//
 // # What is answered
 //
 // A name is looked up where it is known best: the names of ENIs and their addresses in in-addr.arpa and ip6.arpa, then the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -36,6 +37,16 @@ func (r *Resolver) Run(ctx context.Context, packets []net.PacketConn, listeners 
 		errs = append(errs, cause)
 	}
 	return errors.Join(errs...)
+}
+
+// start runs a name server until it is stopped.
+func (s *nameServer) start(ctx context.Context, packets []net.PacketConn, listeners []net.Listener, log *slog.Logger) {
+	go func() {
+		defer close(s.done)
+		if err := s.Run(ctx, packets, listeners); err != nil {
+			log.Error("name server ended; the next task in the VPC starts it again", "error", err)
+		}
+	}()
 }
 
 // server is one Run of a resolver.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/network/dns"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
@@ -49,8 +50,23 @@ type Config struct {
 	// when this machine has routes there.
 	CIDR netip.Prefix
 
-	// DNS are the name servers that tasks ask. Nil is this machine's own, without those that only it can reach.
+	// DNS are name servers that tasks ask instead of their VPC's own, which is left out then. Nil is the VPC's own, at
+	// 169.254.169.253: it knows the names of tasks and of Zones, and asks Upstreams for all else.
 	DNS []netip.Addr
+
+	// Upstreams are whom the VPCs' name servers ask. Nil are those in this machine's /etc/resolv.conf, as it is at the
+	// time; they may be such as only this machine can reach.
+	Upstreams []netip.AddrPort
+
+	// Zones are private hosted zones of every VPC. [Cluster.Names] changes them while the cluster runs, and has more of
+	// what can be changed.
+	Zones []dns.Zone
+
+	// DNSSearch are search domains of tasks after that of their VPC. DNSFallback are name servers that tasks are told of
+	// after their VPC's own, which is silent while no program has the cluster open; see [dns.FabricConfig] for why there
+	// are none by default.
+	DNSSearch   []string
+	DNSFallback []netip.Addr
 
 	// MaxTask is the size of the largest task allowed. 0 in either member is what this machine has.
 	MaxTask task.Size

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/network/dns"
 	"github.com/fardel-io/fardel/network/linux"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
@@ -24,8 +25,10 @@ import (
 type Cluster struct {
 	*scheduler.Cluster
 
-	driver *containerd.Driver
-	fabric *linux.Fabric
+	driver  *containerd.Driver
+	fabric  *linux.Fabric
+	names   *dns.Fabric    // over fabric; nil if tasks ask other name servers
+	network network.Fabric // the one of the two that is on top
 
 	mu    sync.Mutex // guards close
 	close []func() error
@@ -71,18 +74,15 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	c.close = append(c.close, c.driver.Close)
-	c.fabric, err = linux.New(linux.Config{
-		Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS, Logger: cfg.Logger,
-	})
-	if err != nil {
+	if err := c.openNetwork(cfg); err != nil {
 		return err
 	}
-	c.close = append(c.close, c.fabric.Close)
+	c.close = append(c.close, c.network.Close)
 	sc, err := schedulerConfig(cfg)
 	if err != nil {
 		return err
 	}
-	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.fabric
+	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.network
 	sc.DefaultCIDR = func() (netip.Prefix, error) { return c.cidr(cfg) }
 	if c.Cluster, err = scheduler.Open(ctx, sc); err != nil {
 		return errors.Join(err, c.abandon(context.WithoutCancel(ctx), sc))
@@ -100,8 +100,40 @@ func (c *Cluster) abandon(ctx context.Context, sc scheduler.Config) error {
 	if idle, err := closed.Idle(ctx); err != nil || !idle {
 		return err
 	}
-	return c.fabric.Apply(ctx, network.State{})
+	return c.network.Apply(ctx, network.State{})
 }
+
+// openNetwork makes the fabric, with a name server in each VPC unless tasks ask others.
+func (c *Cluster) openNetwork(cfg Config) error {
+	lc := linux.Config{Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS, Logger: cfg.Logger}
+	if cfg.DNS == nil {
+		lc.DNS = []netip.Addr{}
+	}
+	var err error
+	if c.fabric, err = linux.New(lc); err != nil {
+		return err
+	}
+	c.network = c.fabric
+	if cfg.DNS != nil {
+		return nil
+	}
+	servers := dns.HostServers("/etc/resolv.conf")
+	if cfg.Upstreams != nil {
+		list := slices.Clone(cfg.Upstreams)
+		servers = func() []netip.AddrPort { return list }
+	}
+	c.names, err = dns.NewFabric(dns.FabricConfig{Fabric: c.fabric, Forwarder: dns.ForwarderConfig{Servers: servers},
+		Search: cfg.DNSSearch, Fallback: cfg.DNSFallback, Logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	c.network = c.names
+	return c.names.SetZones("", cfg.Zones)
+}
+
+// Names are the name servers of the cluster's VPCs, whose zones can be changed; nil if Config.DNS leaves them out. They are
+// the cluster's: only its zones are for others to change.
+func (c *Cluster) Names() *dns.Fabric { return c.names }
 
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
@@ -156,7 +188,7 @@ func (c *Cluster) Close() error {
 	}
 	idle, err := c.Idle(ctx)
 	if err == nil && idle {
-		err = c.fabric.Apply(ctx, network.State{})
+		err = c.network.Apply(ctx, network.State{})
 	}
 	return errors.Join(err, c.closeAll())
 }

@@ -83,7 +83,7 @@ func outcome(err error) int {
 	return 0
 }
 
-// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS" and "relay PORT".
+// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT" and "resolve NAME".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -102,6 +102,9 @@ func inContainer() int {
 				conn.Close()
 			}
 		}
+	case "resolve":
+		fmt.Println(resolve(rest))
+		return 0
 	case "relay":
 		fmt.Println(relay(rest))
 		return 1
