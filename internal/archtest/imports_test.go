@@ -37,6 +37,7 @@ var table = []row{
 	{"policy/authz", []string{"policy"}, "an action is authorized without knowing whose verb it is"},
 	{"policy/sts", []string{"policy"}, "who has which permissions is decided by policies, whoever runs the tasks"},
 	{"policy/credentials", []string{"policy", "policy/sts"}, "the endpoint answers whoever asks, whoever runs the tasks"},
+	{"policy/sigv4", []string{"policy"}, "a signature is verified whoever issued the key"},
 	{"policy/policytest", []string{"policy"}, "the corpus is for every implementation of the decision"},
 
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
@@ -105,6 +106,7 @@ var modules = []importers{
 	{"github.com/aws/aws-sdk-go-v2/credentials", []string{testsOnly}, "as above"},
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
 	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
+	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests signed by the original"},
 }
 
 func TestImportTable(t *testing.T) {

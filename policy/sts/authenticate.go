@@ -36,6 +36,15 @@ func (s *Service) Authenticate(accessKeyID, sessionToken string) (*Identity, err
 	return s.sessionIdentity(x)
 }
 
+// Key is [Service.Authenticate] as package sigv4 asks for it: the secret to verify a signature with, and who signs.
+func (s *Service) Key(accessKeyID, sessionToken string) (secret string, caller policy.Caller, err error) {
+	id, err := s.Authenticate(accessKeyID, sessionToken)
+	if err != nil {
+		return "", policy.Caller{}, err
+	}
+	return id.secret.Reveal(), id.Caller(), nil
+}
+
 // sessionIdentity joins a session with its role as it is now.
 func (s *Service) sessionIdentity(x *session) (*Identity, error) {
 	s.mu.RLock()

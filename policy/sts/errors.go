@@ -81,6 +81,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is matches the sentinel of the code.
 func (e *Error) Is(target error) bool { return target != nil && sentinels[e.Code] == target }
 
+// ErrorCode is Code, as AWS's SDKs and package sigv4 ask for it.
+func (e *Error) ErrorCode() string { return e.Code }
+
+// ErrorMessage is Message, as AWS's SDKs ask for it.
+func (e *Error) ErrorMessage() string { return e.Message }
+
 // StatusCode is the HTTP status that AWS answers with.
 func (e *Error) StatusCode() int {
 	if status, ok := statuses[e.Code]; ok {
