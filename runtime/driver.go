@@ -64,8 +64,9 @@ type Stater interface {
 // A LogReader reads what containers wrote. Optional; a driver without one has its output read by a log driver.
 type LogReader interface {
 	// OpenLog opens the log of the container whose spec had this Log path, as it is so far. Read returns io.EOF at the
-	// present end and may be called again for what came after. The log stays readable after RemoveContainer.
-	// [ErrNotFound] before the container was created and after RemoveLog.
+	// present end and may be called again for what came after; it goes on with the oldest output that is left when what
+	// it was at has been dropped. The log stays readable after RemoveContainer. [ErrNotFound] before the container was
+	// created and after RemoveLog.
 	OpenLog(ctx context.Context, path string) (io.ReadCloser, error)
 
 	// RemoveLog deletes a log. No error if there is none.

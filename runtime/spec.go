@@ -58,8 +58,9 @@ type ContainerSpec struct {
 	Mounts          []Mount
 	ExtraHosts      []HostEntry // for drivers that write /etc/hosts themselves
 
-	Log    string            // path of the file that stdout and stderr are appended to; "" discards them
-	Labels map[string]string // kept with the container and returned by List
+	Log        string            // path under which stdout and stderr are kept, see LogReader; "" discards them
+	LogOptions LogOptions        // how much of them
+	Labels     map[string]string // kept with the container and returned by List
 }
 
 // Mount is a file or directory of the host, or a volume of the sandbox, inside a container. Set Source or Volume.

@@ -28,7 +28,7 @@ var table = []row{
 	{"runtime", []string{"task"}, "the engine's view of a container runtime knows no runtime"},
 	{"runtime/oci", []string{"runtime", "task"}, "a spec is translated without knowing who runs it"},
 	{"runtime/image", []string{"runtime"}, "an image is bytes, whoever runs it"},
-	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/cgroup"}, "a backend knows the interface that it implements and its own library, not who calls it"},
+	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/cgroup", "internal/spool"}, "a backend knows the interface that it implements and its own library, not who calls it"},
 	{"runtime/fake", []string{"runtime", "runtime/image"}, "a backend knows the interface that it implements, not who calls it"},
 	{"runtime/runtimetest", []string{"runtime", "task", "runtime/image", "runtime/runtimetest/guest"}, "the suite knows the interface and no backend"},
 	{"runtime/runtimetest/guest", nil, "what runs in the suite's containers is small and links nothing of the host"},
@@ -56,6 +56,7 @@ var table = []row{
 	{"scheduler/local", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/..."}, "the one library package that chooses backends; nothing may depend on examples or test helpers"},
 
 	{"internal/cgroup", []string{"runtime"}, "the kernel's files, whoever's containers they are"},
+	{"internal/spool", []string{"runtime"}, "the files between the process that copies a container's output and those that read it"},
 	{"internal/lane", nil, "every test imports it"},
 	{"internal/leaktest", []string{"internal/lane"}, "every test imports it"},
 	{"internal/archtest", nil, "it reads the others as text"},

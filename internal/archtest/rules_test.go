@@ -113,6 +113,7 @@ var rules = []rule{
 			guest:                              "it is a program that runs in containers",
 			"runtime/containerd/pause.go":      "a sandbox's first process is a process of its own, whose signals are its own",
 			"runtime/containerd/shimserver.go": "a shim is a process of its own",
+			"runtime/containerd/logserver.go":  "a logger is a process of its own",
 			"runtime/containerd/shims.go":      "a shim looks for the OCI runtime where its host would",
 			"runtime/runtimetest/archive.go":   "a test binary can be the program that runs in containers, and builds it",
 			"internal/lane":                    "the lane is promised in the environment of the tests",

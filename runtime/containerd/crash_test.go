@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -109,7 +110,7 @@ func TestAdoptAfterSIGKILL(t *testing.T) {
 	if exit, err := d.Wait(t.Context(), "ends"); err != nil || exit.Code != 9 || exit.OOMKilled || time.Since(exit.At) > time.Minute {
 		t.Errorf("ended meanwhile: got %+v, %v", exit, err)
 	}
-	log, err := os.ReadFile(filepath.Join(dir, "ends.log"))
+	log, err := readLog(t, d, filepath.Join(dir, "ends.log"))
 	if err != nil || len(log) < 100000 || !strings.HasPrefix(string(log), "one\n") || !strings.HasSuffix(string(log), "two\n") {
 		t.Errorf("log: %d bytes, %v", len(log), err)
 	}
@@ -308,4 +309,13 @@ func TestStartCutOff(t *testing.T) {
 		t.Error(err)
 	}
 	wantNothingLeft(t, d)
+}
+
+func readLog(t *testing.T, d *Driver, path string) ([]byte, error) {
+	log, err := d.OpenLog(t.Context(), path)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	return io.ReadAll(log)
 }

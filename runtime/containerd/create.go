@@ -122,21 +122,20 @@ func (d *Driver) writeRecord(c *container) error {
 	if log == "" {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
-		return fmt.Errorf("container %s: directory of the log: %w", c.id, err)
-	}
-	f, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
+	if err := os.MkdirAll(log, 0o700); err != nil {
 		return fmt.Errorf("container %s: log: %w", c.id, err)
 	}
-	return f.Close()
+	if !c.record.Spec.LogOptions.Streams {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(dir, apartFile), nil, 0o600)
 }
 
 // prepare makes the root file system and the OCI configuration, which need nothing of each other.
 func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (creation, error) {
 	var mounts []mount.Mount
 	var prepared, configured error
-	c := creation{log: spec.Log, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
+	c := creation{log: spec.Log, bounds: spec.LogOptions, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
 	split(
 		func() { mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img) },
 		func() {

@@ -8,27 +8,40 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
+	"github.com/fardel-io/fardel/internal/spool"
 	"github.com/fardel-io/fardel/runtime"
+)
+
+var (
+	_ runtime.LogReader = (*Driver)(nil)
+	_ runtime.LogTailer = (*Driver)(nil)
 )
 
 // OpenLog implements [runtime.LogReader].
 func (d *Driver) OpenLog(_ context.Context, path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("log %s: %w", path, runtime.ErrNotFound)
-	}
+	r, err := spool.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, logError(path, err)
 	}
-	return f, nil
+	return r, nil
+}
+
+// TailLog implements [runtime.LogTailer].
+func (d *Driver) TailLog(_ context.Context, path string) (runtime.LogTail, error) {
+	r, err := spool.Tail(path)
+	if err != nil {
+		return nil, logError(path, err)
+	}
+	return r, nil
+}
+
+func logError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("log %s: %w", path, runtime.ErrNotFound)
+	}
+	return err
 }
 
 // RemoveLog implements [runtime.LogReader].
-func (d *Driver) RemoveLog(_ context.Context, path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (d *Driver) RemoveLog(_ context.Context, path string) error { return spool.Remove(path) }

@@ -3,15 +3,17 @@
 package containerd
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
-// serveLog is what a daemon's shim starts for a container with a terminal: it appends what comes on descriptor 3 to a
-// file until its end. Descriptor 4 would be stderr, which a terminal does not have apart; closing 5 says that we are
-// ready. Arguments are "path" and the path.
+// serveLog is what a daemon's shim starts for each container that has a log: it keeps what comes on descriptors 3, stdout
+// or a terminal, and 4, stderr, until their end. Closing 5 says that we are ready. Arguments are "to" and the address of
+// the log. SIGTERM comes when the container has ended: the rest is kept then whatever the room for it.
 func serveLog(args []string) {
 	if err := runLog(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -19,16 +21,35 @@ func serveLog(args []string) {
 }
 
 func runLog(args []string) error {
-	if len(args) != 2 || args[0] != "path" {
+	if len(args) != 2 || args[0] != "to" {
 		return fmt.Errorf("%s is started by containerd, not by hand", logName)
 	}
-	f, err := os.OpenFile(args[1], os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	uri, err := url.Parse(args[1])
 	if err != nil {
 		return err
 	}
-	if err := os.NewFile(5, "ready").Close(); err != nil {
-		return errors.Join(err, f.Close())
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	stdout, stderr, ready := os.NewFile(3, "stdout"), os.NewFile(4, "stderr"), os.NewFile(5, "ready")
+	if uri.Path == "" { // what a terminal without a log shows
+		if err := ready.Close(); err != nil {
+			return err
+		}
+		_, err := io.Copy(io.Discard, stdout)
+		return err
 	}
-	_, err = io.Copy(f, os.NewFile(3, "stdout"))
-	return errors.Join(err, f.Close())
+	w, err := openSpool(uri)
+	if err != nil {
+		return err
+	}
+	finishOn(term, w)
+	if err := ready.Close(); err != nil {
+		return err
+	}
+	copies := []func(){func() { keep(w, false, stdout) }}
+	if uri.Query().Get("streams") == "2" { // nobody closes the other of a terminal
+		copies = append(copies, func() { keep(w, true, stderr) })
+	}
+	split(copies...)
+	return w.Close()
 }

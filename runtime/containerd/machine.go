@@ -41,17 +41,18 @@ func (d *Driver) claim(ctx context.Context) (string, error) {
 	return d.wrapRuntime(binary)
 }
 
-// wrapper runs the OCI runtime with one pipe for both streams of a container, so that their order is kept in its log.
-// containerd makes two pipes and copies from each as it comes. Of a further process they stay apart, for the caller of
-// Exec gets them apart.
+// wrapper runs the OCI runtime with one pipe for both streams of a container, so that their order is kept in its log,
+// unless the container's directory has a file apartFile. containerd makes two pipes and copies from each as it comes. Of a
+// further process they stay apart, for the caller of Exec gets them apart. The ID is the last argument.
 const wrapper = `#!/bin/sh
+for id; do :; done
 for arg; do
 	case $arg in
-	create) exec 2>&1; break ;;
+	create) [ -e %[2]s/"$id"/` + apartFile + ` ] || exec 2>&1; break ;;
 	start | exec | kill | delete | state | ps | pause | resume | update | events) break ;;
 	esac
 done
-exec %s "$@"
+exec %[1]s "$@"
 `
 
 // wrapRuntime returns the path of the wrapper, or of the OCI runtime itself where there is no shell, or no executable
@@ -67,7 +68,7 @@ func (d *Driver) wrapRuntime(binary string) (string, error) {
 	}
 	path := filepath.Join(d.cfg.Dir, "oci-runtime")
 	tmp := path + ".new" // running shims may be about to start the old one
-	if err := os.WriteFile(tmp, fmt.Appendf(nil, wrapper, shellQuote(binary)), 0o700); err != nil {
+	if err := os.WriteFile(tmp, fmt.Appendf(nil, wrapper, shellQuote(binary), shellQuote(filepath.Join(d.cfg.Dir, "containers"))), 0o700); err != nil {
 		return "", err
 	}
 	return path, os.Rename(tmp, path)

@@ -68,7 +68,10 @@ func zombie(pid int) bool {
 }
 
 // kill ends the process and waits until it has ended. No error if it has already.
-func (p process) kill() error {
+func (p process) kill() error { return p.end(unix.SIGKILL) }
+
+// end sends a signal that ends the process and waits until it has ended, for ten seconds.
+func (p process) end(signal unix.Signal) error {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -80,8 +83,8 @@ func (p process) kill() error {
 	if now, err := identify(p.PID); errors.Is(err, fs.ErrNotExist) || err == nil && now != p {
 		return nil
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d: %w", p.PID, err)
+	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("send signal %d to process %d: %w", signal, p.PID, err)
 	}
 	// A descriptor of a process is readable when it has ended.
 	for {

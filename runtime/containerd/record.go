@@ -26,6 +26,7 @@ const (
 	createdFile   = "created.json"   // written when the container is ready to start; without it the container is swept
 	startedFile   = "started.json"
 	exitFile      = "exited.json"
+	apartFile     = "apart" // its streams have a pipe each, see wrapper
 )
 
 // containerRecord is what a driver must know of a container after a restart.

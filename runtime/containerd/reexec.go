@@ -16,7 +16,7 @@ import (
 const (
 	shimName  = "fardel-shim"  // holds the containers of a sandbox, see serveShim
 	pauseName = "fardel-pause" // first process of a PID namespace that containers share, see servePause
-	logName   = "fardel-log"   // copies a terminal to a log, see serveLog; a path, as a daemon's shim starts it
+	logName   = "fardel-log"   // keeps the output of a container, see serveLog; a path, as a daemon's shim starts it
 )
 
 // reexecs tells that the host program calls Reexec, without which it would start a second copy of itself for every

@@ -54,7 +54,7 @@ func newRemote(c *client.Client, cfg Config, binary string) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The daemon's shim starts it to log what a terminal shows.
+	// The daemon's shim starts it to keep what containers write.
 	link := filepath.Join(cfg.Dir, logName)
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -104,8 +104,21 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 		}
 	}
 	log, stderr := logURI(c), logURI(c)
+	if c.terminal || c.log != "" {
+		log = r.loggerURI(c)
+		stderr = log
+	}
 	if c.terminal {
-		log, stderr = r.terminalURI(c.log), ""
+		stderr = ""
+	}
+	if c.stdin && !c.terminal && c.log != "" {
+		dir := filepath.Join(r.dir, "containers", t.container)
+		streams, err := startLogger(dir, c)
+		if err != nil {
+			return 0, err
+		}
+		defer streams.release()
+		log, stderr = filepath.Join(dir, "stdout"), filepath.Join(dir, "stderr")
 	}
 	resp, err := r.tasks.Create(ctx, &tasksapi.CreateTaskRequest{
 		ContainerID: id, Rootfs: protoMounts(c.rootfs), Stdin: stdin, Stdout: log, Stderr: stderr, Terminal: c.terminal, Options: opts,
@@ -116,12 +129,10 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 	return int(resp.Pid), nil
 }
 
-// terminalURI has the shim start this program, see serveLog, because it does not write what a terminal shows to files.
-func (r *remote) terminalURI(path string) string {
-	if path == "" {
-		path = os.DevNull
-	}
-	return (&url.URL{Scheme: "binary", Path: filepath.Join(r.dir, logName), RawQuery: url.Values{"path": {path}}.Encode()}).String()
+// loggerURI has the shim start this program, see serveLog: it writes to files by itself, but without bounds and times, and
+// not what a terminal shows.
+func (r *remote) loggerURI(c creation) string {
+	return (&url.URL{Scheme: "binary", Path: filepath.Join(r.dir, logName), RawQuery: url.Values{"to": {spoolURI(c)}}.Encode()}).String()
 }
 
 // daemonError turns an error of gRPC into one of errdefs.
@@ -167,8 +178,12 @@ func (r *remote) delete(ctx context.Context, t target) error {
 		_, err := r.tasks.DeleteProcess(ctx, &tasksapi.DeleteProcessRequest{ContainerID: id, ExecID: t.exec})
 		return daemonError(err)
 	}
-	_, err := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
-	return daemonError(err)
+	end, err := r.finishLogger(t)
+	if err != nil {
+		return err
+	}
+	_, err = r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: id})
+	return errors.Join(daemonError(err), end())
 }
 
 func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
@@ -176,7 +191,14 @@ func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
 	if err == nil {
 		_, err = r.wait(ctx, t)
 	}
+	end, lerr := r.finishLogger(t)
+	if lerr != nil {
+		return ended{}, false, lerr
+	}
 	resp, derr := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: daemonID(t.container)})
+	if lerr := end(); lerr != nil {
+		return ended{}, false, lerr
+	}
 	switch derr = daemonError(derr); {
 	case derr == nil:
 		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, true, nil

@@ -5,7 +5,6 @@ package containerd
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fardel-io/fardel/internal/spool"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -97,16 +97,21 @@ func serve(ctx context.Context, server *ttrpc.Server, listener net.Listener, sig
 	}
 }
 
-// copyTerminal copies a container's terminal to its log and closes done at the end. It is a shim's and lives until the
+// copyStream keeps a stream of a container in its log and closes done at the end. It is a shim's and lives until the
 // container is deleted.
-func copyTerminal(done chan<- struct{}, dst io.WriteCloser, src io.ReadCloser) {
+func copyStream(done chan<- struct{}, w *spool.Writer, stderr bool, src *os.File) {
 	go func() {
 		defer close(done)
-		defer dst.Close()
 		defer src.Close()
-		if _, err := io.Copy(dst, src); err != nil {
-			log.L.WithError(err).Error("copy a terminal to its log")
-		}
+		keep(w, stderr, src)
+	}()
+}
+
+// finishOn ends the waiting for room in a log when a signal comes. It is a logger's and lives as long as its process.
+func finishOn(signals <-chan os.Signal, w *spool.Writer) {
+	go func() {
+		<-signals
+		w.Finish()
 	}()
 }
 

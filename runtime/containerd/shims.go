@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -301,7 +300,7 @@ func (s *shims) create(ctx context.Context, t target, c creation) (int, error) {
 func logURI(c creation) string {
 	switch {
 	case c.log != "":
-		return (&url.URL{Scheme: "file", Path: c.log}).String()
+		return spoolURI(c)
 	case c.stdin || c.terminal: // containerd opens either all streams or none
 		return "file:///dev/null"
 	}

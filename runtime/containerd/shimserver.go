@@ -4,13 +4,13 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -90,16 +90,16 @@ func (noEvents) Close() error { return nil }
 type shimService struct {
 	taskapi.TTRPCTaskService
 
-	mu        sync.Mutex
-	terminals map[string]*terminalLog  // by container
-	creating  map[string]chan struct{} // by container; closed when it is made, or not
+	mu       sync.Mutex
+	logs     map[string]*containerLog // by container
+	creating map[string]chan struct{} // by container; closed when it is made, or not
 }
 
 func newShimService(s taskapi.TTRPCTaskService) *shimService {
-	return &shimService{TTRPCTaskService: s, terminals: map[string]*terminalLog{}, creating: map[string]chan struct{}{}}
+	return &shimService{TTRPCTaskService: s, logs: map[string]*containerLog{}, creating: map[string]chan struct{}{}}
 }
 
-// Create also lets a container with a terminal write to a file, for which containerd takes nothing but a FIFO.
+// Create also lets a container write to a spool, for which containerd is given FIFOs.
 //
 // This and other requests that have the OCI runtime run are carried out to their end also when the host program dies and
 // its connection with it, which would kill the runtime half-way: one killed while it starts a container leaves it
@@ -108,22 +108,21 @@ func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) 
 	ctx = context.WithoutCancel(ctx)
 	defer s.beginCreate(r.ID)()
 	uri, err := url.Parse(r.Stdout)
-	if err != nil || !r.Terminal || uri.Scheme != "file" {
+	if err != nil || uri.Scheme != spoolScheme {
 		return s.TTRPCTaskService.Create(ctx, r)
 	}
-	t, err := openTerminalLog(filepath.Join(r.Bundle, "terminal"), uri.Path)
+	l, err := openContainerLog(r.Bundle, uri, r.Terminal)
 	if err != nil {
 		return nil, err
 	}
-	r.Stdout, r.Stderr = t.fifo, ""
+	r.Stdout, r.Stderr = l.fifo(0), l.fifo(1)
 	resp, err := s.TTRPCTaskService.Create(ctx, r)
 	if err != nil {
-		t.close()
-		return nil, err
+		return nil, errors.Join(err, l.close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.terminals[r.ID] = t
+	s.logs[r.ID] = l
 	return resp, nil
 }
 
@@ -173,57 +172,28 @@ func (s *shimService) Kill(ctx context.Context, r *taskapi.KillRequest) (*emptyp
 	return s.TTRPCTaskService.Kill(context.WithoutCancel(ctx), r)
 }
 
-// Delete returns when the output of a terminal is in its file, too.
+// Delete returns when the output is in the spool. What is still in the pipes does not wait for room in it.
 func (s *shimService) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
+	if r.ExecID != "" {
+		return s.TTRPCTaskService.Delete(context.WithoutCancel(ctx), r)
+	}
+	s.mu.Lock()
+	l := s.logs[r.ID]
+	s.mu.Unlock()
+	if l != nil {
+		l.writer.Finish()
+	}
 	resp, err := s.TTRPCTaskService.Delete(context.WithoutCancel(ctx), r)
-	if err != nil || r.ExecID != "" {
+	if err != nil || l == nil {
 		return resp, err
 	}
 	s.mu.Lock()
-	t := s.terminals[r.ID]
-	delete(s.terminals, r.ID)
+	delete(s.logs, r.ID)
 	s.mu.Unlock()
-	if t != nil {
-		t.close()
+	if err := l.close(); err != nil {
+		log.L.WithError(err).Error("close log of container " + r.ID)
 	}
 	return resp, nil
-}
-
-// terminalLog copies from a FIFO to a file.
-type terminalLog struct {
-	fifo string
-	hold *os.File // write end, so that the reader sees no end before close
-	done chan struct{}
-}
-
-func openTerminalLog(fifo, path string) (*terminalLog, error) {
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		return nil, fmt.Errorf("make %s: %w", fifo, err)
-	}
-	dst, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	src, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		dst.Close()
-		return nil, err
-	}
-	hold, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		dst.Close()
-		src.Close()
-		return nil, err
-	}
-	t := &terminalLog{fifo: fifo, hold: hold, done: make(chan struct{})}
-	copyTerminal(t.done, dst, src)
-	return t, nil
-}
-
-func (t *terminalLog) close() {
-	t.hold.Close()
-	<-t.done
-	os.Remove(t.fifo)
 }
 
 // tail is the end of a log, for messages.

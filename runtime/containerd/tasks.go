@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/fardel-io/fardel/runtime"
 )
 
 // tasks is what runs containers: shims of our own, or a containerd daemon. A task is a container that was created and
@@ -70,7 +72,8 @@ type target struct {
 type creation struct {
 	spec     *specs.Spec
 	rootfs   []mount.Mount
-	log      string // file that takes stdout and stderr; "" discards them
+	log      string             // spool that takes stdout and stderr; "" discards them
+	bounds   runtime.LogOptions // of it
 	terminal bool
 	stdin    bool // stdin is held open
 	image    string

@@ -24,6 +24,7 @@ var (
 	_ runtime.Execer     = (*Driver)(nil)
 	_ runtime.Stater     = (*Driver)(nil)
 	_ runtime.LogReader  = (*Driver)(nil)
+	_ runtime.LogTailer  = (*Driver)(nil)
 	_ runtime.ImageStore = (*Driver)(nil)
 )
 
@@ -152,7 +153,7 @@ func (d *Driver) CreateContainer(ctx context.Context, spec runtime.ContainerSpec
 		}
 		m.containers[spec.ID] = c
 		if spec.Log != "" && m.logs[spec.Log] == nil {
-			m.logs[spec.Log] = &log{}
+			m.logs[spec.Log] = &log{room: make(chan struct{})}
 		}
 		return nil
 	})

@@ -15,6 +15,9 @@ var logChecks = []namedCheck{
 	{"LogFollow", logFollow},
 	{"LogNone", logNone},
 	{"LogRemove", logRemove},
+	{"LogTail", logTail},
+	{"LogBlocks", logBlocks},
+	{"LogDrops", logDrops},
 }
 
 func logBothStreams(c *check) {
