@@ -43,7 +43,8 @@ var table = []row{
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/dns", []string{"network"}, "it serves any fabric that can listen, and knows no backend"},
 	{"network/fake", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
-	{"network/networktest", []string{"network"}, "the suite knows the interface and no backend"},
+	{"network/networktest", []string{"network", "network/networktest/scenario"}, "the suite knows the interface and no backend"},
+	{"network/networktest/scenario", []string{"network"}, "random states are for every implementation of the model"},
 
 	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
 	{"task/volumes", []string{"task"}, "storage is had from anywhere, whoever runs the tasks"},
