@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/policy/authz"
@@ -126,12 +125,7 @@ func (c *Cluster) authorizeRoles(ctx context.Context, roles ...string) error {
 }
 
 // roleARN is the ARN of a role, which a definition may give by its name too.
-func (c *core) roleARN(role string) string {
-	if role == "" || strings.HasPrefix(role, "arn:") {
-		return role
-	}
-	return "arn:" + task.PartitionOf(c.cfg.Region) + ":iam::" + c.cfg.Account + ":role/" + role
-}
+func (c *core) roleARN(role string) string { return c.cfg.scope().Role(role) }
 
 // authorizeTags asks whether what an action makes may be given tags. Nothing is asked when there are none.
 func (c *Cluster) authorizeTags(ctx context.Context, createAction, resource string, tags []task.Tag) error {

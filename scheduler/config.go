@@ -59,6 +59,10 @@ type Config struct {
 	// volumes.Directory. Nil refuses definitions that have one.
 	Volumes volumes.Provider
 
+	// CheckTaskRole is asked in Run whether the task role of a task can be assumed for it, both named by ARN. Its error
+	// refuses the task, with [ErrRole]. Nil is that every role can. It must not block for long.
+	CheckTaskRole func(roleARN, taskARN string) error
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 

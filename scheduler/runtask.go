@@ -66,7 +66,7 @@ func printable(s string, max int) bool {
 // definition that is not registered is registered first, unless the newest revision of its family says the same.
 //
 // It fails at once, with nothing made or registered, with a [*task.ValidationError] or [*UnsupportedError] for a definition that can't
-// be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid], [ErrInactive], [ErrConflict] or
+// be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid], [ErrInactive], [ErrConflict], [ErrRole] or
 // [ErrAccessDenied]. Cancelling ctx afterwards does not stop the task.
 func (c *Cluster) Run(ctx context.Context, def *task.TaskDefinition, o RunOptions) (*Run, error) {
 	if err := c.await(ctx); err != nil {
@@ -107,6 +107,9 @@ func (c *Cluster) run(ctx context.Context, given *task.TaskDefinition, o RunOpti
 	if started, err := c.tokenTask(ctx, o.ClientToken, request); started != "" || err != nil {
 		return started, err
 	}
+	if err := c.checkRole(effective, id); err != nil {
+		return "", err
+	}
 	c.placing.RLock()
 	defer c.placing.RUnlock()
 	rec, err := c.place(effective, o, id)
@@ -118,6 +121,17 @@ func (c *Cluster) run(ctx context.Context, given *task.TaskDefinition, o RunOpti
 		return "", err
 	}
 	return id, nil
+}
+
+// checkRole refuses a task whose role cannot be assumed for it.
+func (c *core) checkRole(def *task.TaskDefinition, id string) error {
+	if c.cfg.CheckTaskRole == nil || def.TaskRoleARN == "" {
+		return nil
+	}
+	if err := c.cfg.CheckTaskRole(c.roleARN(def.TaskRoleARN), c.cfg.scope().Task(c.cfg.Name, id).String()); err != nil {
+		return fmt.Errorf("%w: %w", ErrRole, err)
+	}
+	return nil
 }
 
 // check refuses what ECS refuses.

@@ -116,6 +116,18 @@ func (s Scope) TaskSet(cluster, service, id string) ARN {
 // CapacityProvider returns the ARN of a capacity provider.
 func (s Scope) CapacityProvider(name string) ARN { return s.resource(KindCapacityProvider, name) }
 
+// Role returns the ARN of an IAM role of the account that a task definition
+// names by its ARN or its name; "" stays "". A role with a path has to be named
+// by its ARN.
+func (s Scope) Role(role string) string {
+	if role == "" || strings.HasPrefix(role, "arn:") {
+		return role
+	}
+	a := s.ARN("role/" + role)
+	a.Service, a.Region = "iam", ""
+	return a.String()
+}
+
 func (s Scope) resource(kind ResourceKind, parts ...string) ARN {
 	path := string(kind)
 	for _, p := range parts {

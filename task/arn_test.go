@@ -108,3 +108,20 @@ func TestParseFamilyRevision(t *testing.T) {
 		}
 	}
 }
+
+func TestRole(t *testing.T) {
+	china := Scope{Region: "cn-north-1", Account: "111122223333"}
+	for _, tt := range []struct {
+		scope      Scope
+		role, want string
+	}{
+		{here, "", ""},
+		{here, "app", "arn:aws:iam::111122223333:role/app"},
+		{china, "app", "arn:aws-cn:iam::111122223333:role/app"},
+		{here, "arn:aws:iam::1:role/x/app", "arn:aws:iam::1:role/x/app"},
+	} {
+		if got := tt.scope.Role(tt.role); got != tt.want {
+			t.Errorf("%q is %s, want %s", tt.role, got, tt.want)
+		}
+	}
+}

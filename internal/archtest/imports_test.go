@@ -104,6 +104,7 @@ var modules = []importers{
 	{"github.com/vishvananda/netlink", []string{"network/linux"}, "links, addresses and routes"},
 	{"golang.org/x/sys", []string{"network/linux", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
 
+	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests as programs in tasks make them"},
 	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly}, "how programs in tasks come to their credentials"},
 	{"github.com/aws/aws-sdk-go-v2/credentials", []string{testsOnly}, "as above"},
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},

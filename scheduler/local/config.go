@@ -14,6 +14,7 @@ import (
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/network/dns"
+	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
@@ -82,6 +83,13 @@ type Config struct {
 	Retention  time.Duration        // of stopped tasks and their logs; 0 is one hour
 	Logger     *slog.Logger         // nil discards
 
+	// Roles has the roles that tasks can have. A task whose definition or overrides name one gets its credentials at
+	// 169.254.170.2, where the AWS SDKs and the AWS CLI look for them, and fresh ones before they end; a task with a role
+	// that is not there, or does not trust ecs-tasks.amazonaws.com, is refused. The account of the roles is the cluster's.
+	// Give the service a store in a directory of the program's, so that tasks which outlive the program keep their
+	// credentials. Nil is that task roles are names only, or what TaskCredentials makes of them.
+	Roles *sts.Service
+
 	// Volumes, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
@@ -105,7 +113,7 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Network.VPCs) > 0 && c.CIDR.IsValid() {
 		return c, errors.New("local: Config.CIDR is the default VPC's, and Config.Network brings its own: set one of them")
 	}
-	return c, nil
+	return c.withRoles()
 }
 
 // owner marks what the cluster makes in the kernel. It depends on the directory alone, so that what a dead process left

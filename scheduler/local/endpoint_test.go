@@ -42,11 +42,16 @@ func relay(port string) error {
 		return err
 	}
 	fmt.Println("relaying")
+	var program sdk
 	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var in relayed
 		var out answered
 		err := json.NewDecoder(r.Body).Decode(&in)
-		if err == nil {
+		switch {
+		case err != nil:
+		case in.Method == "SDK":
+			out.Body, err = program.credentials(r.Context())
+		default:
 			out, err = in.do(client)
 		}
 		if err != nil {

@@ -83,6 +83,9 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.network
+	if cfg.Roles != nil {
+		sc.CheckTaskRole = cfg.Roles.CheckTaskRole
+	}
 	sc.DefaultCIDR = func() (netip.Prefix, error) { return c.cidr(cfg) }
 	if c.Cluster, err = scheduler.Open(ctx, sc); err != nil {
 		return errors.Join(err, c.abandon(context.WithoutCancel(ctx), sc))
