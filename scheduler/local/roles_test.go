@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/fardel-io/fardel/internal/lane"
+	"github.com/fardel-io/fardel/internal/leaktest"
 	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
@@ -173,6 +174,70 @@ func TestTaskRole(t *testing.T) {
 	if err := json.Unmarshal([]byte(inside(t, one, "GET", credentialsURL, "").Body), &third); err != nil || third.AccessKeyID == second.AccessKeyID {
 		t.Errorf("got key %s, %v", third.AccessKeyID, err)
 	}
+}
+
+// TestTaskRoleAfterRestart: a task that outlives the host program keeps the credentials that it has, and gets others from
+// the next host program.
+func TestTaskRoleAfterRestart(t *testing.T) {
+	needRoot(t)
+	dir := filepath.Join(t.TempDir(), "c")
+	before := leaktest.Take(t, dir, local.Owner(dir))
+	hostProgram := func() (*local.Cluster, *sts.Service) {
+		t.Helper()
+		roles, err := sts.Open(sts.Config{Store: sts.NewFileStore(filepath.Join(dir, "sts.json"))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := roles.CreateRole(sts.RoleInput{Name: "app", TrustPolicy: tasksTrust}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := local.Open(t.Context(), local.Config{Dir: dir, Roles: roles})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, roles
+	}
+	credentials := func(a answered) (got found) {
+		t.Helper()
+		var served struct{ AccessKeyID, SecretAccessKey, Token string }
+		if err := json.Unmarshal([]byte(a.Body), &served); err != nil {
+			t.Fatalf("%+v: %v", a, err)
+		}
+		return found{AccessKeyID: served.AccessKeyID, SecretAccessKey: served.SecretAccessKey, SessionToken: served.Token}
+	}
+	c, roles := hostProgram()
+	addGuest(t, c)
+	def := define([]string{"app", "relay " + relayPort})
+	def.TaskRoleARN = "app"
+	run := startRelay(t, c, def, scheduler.RunOptions{})
+	first := credentials(inside(t, run, "GET", credentialsURL, ""))
+	first.is(t, roles)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	c, roles = hostProgram()
+	adopted, err := c.Lookup(t.Context(), run.ARN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := first.is(t, roles); id.SessionName != adopted.ID() {
+		t.Errorf("got session %s, want %s", id.SessionName, adopted.ID())
+	}
+	deadline := time.Now().Add(time.Minute)
+	a := ask(t, adopted, "GET", credentialsURL, "")
+	for a.Code != 200 && time.Now().Before(deadline) { // the endpoint comes back with the task, after Open
+		<-time.After(50 * time.Millisecond)
+		a = ask(t, adopted, "GET", credentialsURL, "")
+	}
+	second := credentials(a)
+	if id := second.is(t, roles); id.SessionName != adopted.ID() {
+		t.Errorf("got session %s, want %s", id.SessionName, adopted.ID())
+	}
+	if err := c.Purge(t.Context()); err != nil {
+		t.Error(err)
+	}
+	before.Check()
 }
 
 // TestTaskRoleRefused: what could never get credentials is not started.
