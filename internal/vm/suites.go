@@ -43,6 +43,7 @@ var suites = []suite{
 	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 25 * time.Minute},
 	{name: "local-runc", pkg: "scheduler/local", timeout: 20 * time.Minute},
 	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 20 * time.Minute},
+	{name: "faults", pkg: "network/linux", run: "TestFault", short: true, timeout: 4 * time.Minute},
 	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
 }
 

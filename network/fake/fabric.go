@@ -22,6 +22,7 @@ const (
 	Attach      Op = "Attach"
 	Detach      Op = "Detach"
 	Attachments Op = "Attachments"
+	SetFaults   Op = "SetFaults"
 )
 
 // Config says how a fabric behaves. The zero value is a machine with nothing on it.
@@ -44,6 +45,7 @@ type attached struct {
 	eni        network.ENI
 	vpc        string
 	attachment network.Attachment
+	faults     network.Faults
 }
 
 // Fabric is a network fabric in memory.
@@ -56,7 +58,10 @@ type Fabric struct {
 	closed bool
 }
 
-var _ network.Fabric = (*Fabric)(nil)
+var (
+	_ network.Fabric        = (*Fabric)(nil)
+	_ network.FaultInjector = (*Fabric)(nil)
+)
 
 // New returns a fabric that knows what is attached to its host and has no state yet.
 func New(cfg Config) *Fabric {
@@ -103,7 +108,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	for _, e := range s.ENIs {
 		a := f.describe(s, e)
 		if old, ok := f.host.attached[e.ID]; ok {
-			a.attachment.DNS = old.attachment.DNS
+			a.attachment.DNS, a.faults = old.attachment.DNS, old.faults
 		}
 		wanted[e.ID] = a
 	}
@@ -143,7 +148,7 @@ func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment,
 	}
 	a := f.describe(f.state, e)
 	if old, ok := f.host.attached[e.ID]; ok {
-		a.attachment.DNS = old.attachment.DNS
+		a.attachment.DNS, a.faults = old.attachment.DNS, old.faults
 	}
 	f.host.attached[e.ID] = a
 	return a.attachment, nil

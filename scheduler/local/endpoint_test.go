@@ -24,7 +24,8 @@ import (
 // relayPort is where containers relay requests.
 const relayPort = "8080"
 
-// relayed is a request that a container makes for the test. $NAME in the URL is a variable of the container.
+// relayed is a request that a container makes for the test. $NAME in the URL is a variable of the container. The method
+// ENV returns its environment, DIAL says 200 when a connection to the URL is made, and TRY is a GET that may be refused.
 type relayed struct{ Method, URL, Body string }
 
 // answered is what came of it.
@@ -63,8 +64,21 @@ func relay(port string) error {
 
 func (in relayed) do(client *http.Client) (out answered, err error) {
 	url := os.Expand(in.URL, os.Getenv)
-	if in.Method == "ENV" {
+	switch in.Method {
+	case "ENV":
 		return answered{Body: strings.Join(os.Environ(), "\n")}, nil
+	case "DIAL":
+		conn, err := net.DialTimeout("tcp", in.URL, 2*time.Second)
+		if err != nil {
+			return answered{Body: err.Error()}, nil
+		}
+		return answered{Code: 200}, conn.Close()
+	case "TRY":
+		in.Method = http.MethodGet
+		if out, err = in.do(client); err != nil {
+			return answered{Body: err.Error()}, nil
+		}
+		return out, nil
 	}
 	req, err := http.NewRequest(in.Method, url, strings.NewReader(in.Body))
 	if err != nil {

@@ -339,20 +339,8 @@ func TestMetadataAfterRestart(t *testing.T) {
 	if c, err = local.Open(t.Context(), local.Config{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	found, err := c.Lookup(t.Context(), run.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for { // Open returns before every task has been looked at
-		got := inside(t, found, "GET", "${ECS_CONTAINER_METADATA_URI_V4}/task", "")
-		if got.Code == 200 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", got)
-		}
-	}
+	found := lookup(t, c, run)
+	awaitEndpoint(t, found)
 	after := asked(t, found, "${ECS_CONTAINER_METADATA_URI_V4}/task")
 	delete(before, "ClockDrift")
 	delete(after, "ClockDrift")

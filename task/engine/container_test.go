@@ -103,9 +103,9 @@ func TestUnsupported(t *testing.T) {
 	}
 	def.ContainerDefinitions[0].Secrets = []task.Secret{{Name: "S"}}
 	def.ContainerDefinitions[0].LogConfiguration.LogDriver = task.LogDriverSplunk
-	def.EnableFaultInjection = true
+	def.ProxyConfiguration = &task.ProxyConfiguration{}
 	want := []task.Problem{
-		{Path: "enableFaultInjection", Reason: "not supported"},
+		{Path: "proxyConfiguration", Reason: "not supported"},
 		{Path: "containerDefinitions[0].secrets", Reason: "not supported"},
 		{Path: "containerDefinitions[0].logConfiguration.logDriver", Reason: "not supported: splunk"},
 	}

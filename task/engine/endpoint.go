@@ -176,7 +176,9 @@ func (s *endpoints) open(ctx context.Context, fabric network.Listener, ep *endpo
 // handler sends the paths of credentials to who serves them, and all others to the metadata of this VPC's tasks.
 func (ep *endpoint) handler() http.Handler {
 	cfg := &ep.e.cfg
-	meta := metadata.NewHandler(metadata.Config{Source: source{ep}, Protector: cfg.Protector, Logger: ep.e.log})
+	meta := metadata.NewHandler(metadata.Config{
+		Source: source{ep}, Protector: cfg.Protector, Faults: ep.faultInjector(), Logger: ep.e.log,
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if cfg.TaskCredentials == nil || !isCredentials(r.URL.Path) {
 			meta.ServeHTTP(w, r)

@@ -45,7 +45,8 @@ type worker struct {
 	wake     chan struct{} // one element when stop is set
 	unwatch  chan struct{} // closed when the watchers are to end
 
-	shown atomic.Pointer[metadata.Snapshot] // what the task may know of itself, as of the last save
+	faults faultState
+	shown  atomic.Pointer[metadata.Snapshot] // what the task may know of itself, as of the last save
 
 	mu     sync.Mutex         // guards what follows
 	stop   *stopRequest       // nil until somebody wants the task stopped
@@ -137,6 +138,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) adopt(ctx context.Context) {
 	if w.rec.LastStatus > task.Provisioning && w.rec.LastStatus < task.Deprovisioning {
 		w.attached = w.e.attachments[w.eni.ID]
+		w.adoptFaults(ctx)
 		if err := w.e.endpoints.join(ctx, w); err != nil {
 			w.log.Error("containers of task have no metadata until the next start", "error", err)
 		}

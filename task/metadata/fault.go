@@ -104,3 +104,14 @@ type FaultRunningError struct {
 func (e *FaultRunningError) Error() string {
 	return "There is already one " + strings.ReplaceAll(string(e.Running), "-", " ") + " fault running"
 }
+
+// FaultUnsupportedError says that this host cannot make a fault, and what it would take. The answer is 500 with its text.
+type FaultUnsupportedError struct {
+	Type  FaultType
+	Needs string
+}
+
+// Error names the fault and what it needs.
+func (e *FaultUnsupportedError) Error() string {
+	return string(e.Type) + " is not available on this host: it needs " + e.Needs
+}

@@ -91,6 +91,10 @@ func (h *handler) faultFailed(ctx context.Context, s *Snapshot, rt route, err er
 		return http.StatusConflict, faultAnswer{Error: running.Error()}
 	}
 	h.cfg.Logger.ErrorContext(ctx, "fault injection", "taskArn", s.Task.TaskARN, "fault", rt.kind, "action", rt.name, "error", err)
+	var unsupported *FaultUnsupportedError
+	if errors.As(err, &unsupported) {
+		return http.StatusInternalServerError, faultAnswer{Error: unsupported.Error()}
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		action := rt.name
 		if action == "status" {
