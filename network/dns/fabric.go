@@ -63,6 +63,8 @@ type attachedHost struct {
 var (
 	_ network.Fabric   = (*Fabric)(nil)
 	_ network.Listener = (*Fabric)(nil)
+
+	_ network.FaultInjector = (*Fabric)(nil)
 )
 
 // NewFabric returns a fabric over another one. It starts nothing before Apply. The error matches [ErrInvalid], or
@@ -238,6 +240,15 @@ func (f *Fabric) Attachments(ctx context.Context) ([]network.Attachment, error) 
 // Listen implements [network.Listener].
 func (f *Fabric) Listen(ctx context.Context, vpcID string, addr netip.AddrPort) (net.Listener, error) {
 	return f.listener.Listen(ctx, vpcID, addr)
+}
+
+// SetFaults implements [network.FaultInjector]. It fails with [network.ErrUnsupported] if the fabric that it is made of
+// does not.
+func (f *Fabric) SetFaults(ctx context.Context, eniID string, faults network.Faults) error {
+	if inner, ok := f.inner.(network.FaultInjector); ok {
+		return inner.SetFaults(ctx, eniID, faults)
+	}
+	return &network.UnsupportedError{Feature: "faults", Needs: "a fabric that implements network.FaultInjector"}
 }
 
 // ListenPacket implements [network.Listener].
