@@ -34,7 +34,8 @@ var table = []row{
 	{"runtime/runtimetest/guest", nil, "what runs in the suite's containers is small and links nothing of the host"},
 	{"runtime/runtimetest/guest/static", []string{"runtime/runtimetest/guest"}, "as above, as a program"},
 
-	{"policy/authz", []string{"policy"}, "an action is authorized without knowing whose verb it is"},
+	{"policy/audit", []string{"policy"}, "a decision is recorded whoever made it"},
+	{"policy/authz", []string{"policy", "policy/audit"}, "an action is authorized without knowing whose verb it is"},
 	{"policy/sts", []string{"policy"}, "who has which permissions is decided by policies, whoever runs the tasks"},
 	{"policy/credentials", []string{"policy", "policy/sts"}, "the endpoint answers whoever asks, whoever runs the tasks"},
 	{"policy/sigv4", []string{"policy"}, "a signature is verified whoever issued the key"},

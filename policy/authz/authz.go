@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/policy"
+	"github.com/fardel-io/fardel/policy/audit"
 )
 
 // Request is one action that somebody wants to take.
@@ -27,6 +28,9 @@ type Request struct {
 // Config says what an [Authorizer] decides by.
 type Config struct {
 	Directory *policy.Directory // required; may be changed at any time
+
+	Audit  audit.Sink // gets a record of every decision; nil is nobody
+	Region string     // in records of requests that name none
 
 	Now func() time.Time // for aws:CurrentTime and aws:EpochTime; nil is time.Now
 }
@@ -49,8 +53,8 @@ func New(cfg Config) (*Authorizer, error) {
 }
 
 // Authorize returns nil when the request is allowed, a [*policy.DeniedError] when it is not, and an error that matches
-// [policy.ErrPrincipal] when Principal is no name of a principal. The host program itself may do everything. It waits
-// for nothing.
+// [policy.ErrPrincipal] when Principal is no name of a principal. The host program itself may do everything, and no
+// decision is made about it. It waits for nothing.
 //
 // A principal given by name only has no session policies: name a session that may have some by its Caller.
 func (a *Authorizer) Authorize(_ context.Context, r Request) error {
@@ -69,5 +73,9 @@ func (a *Authorizer) Authorize(_ context.Context, r Request) error {
 	now := a.cfg.Now().UTC()
 	request.Context.Set("aws:CurrentTime", now.Format(time.RFC3339))
 	request.Context.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
-	return a.cfg.Directory.Decide(request, caller.Session).Err(request)
+	decision := a.cfg.Directory.Decide(request, caller.Session)
+	if a.cfg.Audit != nil {
+		a.cfg.Audit.Record(audit.New(caller, request, decision, a.cfg.Region, now))
+	}
+	return decision.Err(request)
 }

@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fardel-io/fardel/policy"
+	"github.com/fardel-io/fardel/policy/audit"
 	"github.com/fardel-io/fardel/policy/authz"
 )
 
@@ -99,6 +102,38 @@ func TestAuthorize(t *testing.T) {
 	}
 	if _, err := authz.New(authz.Config{}); err == nil {
 		t.Error("New without a directory succeeds")
+	}
+}
+
+// trail keeps records.
+type trail []audit.Record
+
+// Record implements audit.Sink.
+func (t *trail) Record(r audit.Record) { *t = append(*t, r) }
+
+func TestAudit(t *testing.T) {
+	d := &policy.Directory{}
+	attach(t, d, account+"user/ann", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "vault:Read", "Resource": "*"}}`)
+	var got trail
+	auth, err := authz.New(authz.Config{Directory: d, Now: noon, Audit: &got, Region: "eu-west-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []authz.Request{
+		{Action: "vault:Write", Resource: "*"}, // the host program's own: nothing is decided
+		{Principal: account + "user/ann", Action: "vault:Read", Resource: secret + "a"},
+		{Principal: account + "user/ann", Action: "vault:Write", Resource: secret + "a"},
+	} {
+		_ = auth.Authorize(t.Context(), r) // the records tell
+	}
+	var lines []string
+	for _, r := range got {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %s", r.EventTime.Format(time.RFC3339), r.AWSRegion, r.UserIdentity.UserName, r.EventName,
+			r.ErrorCode, r.Resources[0].ARN))
+	}
+	want := []string{"2030-01-02T12:00:00Z eu-west-1 ann Read  " + secret + "a", "2030-01-02T12:00:00Z eu-west-1 ann Write AccessDenied " + secret + "a"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
 
