@@ -43,7 +43,7 @@ func (c ContainerSpec) Environment(img Image, hostname string) ([]string, error)
 	if c.Terminal {
 		env = append(env, "TERM=xterm")
 	}
-	index := make(map[string]int, len(env)+len(img.Env)+len(c.Env))
+	index := make(map[string]int, len(env)+len(img.Env)+len(c.Env)+len(c.SecretEnv))
 	for i, entry := range env {
 		index[envKey(entry)] = i
 	}
@@ -63,7 +63,7 @@ func (c ContainerSpec) Environment(img Image, hostname string) ([]string, error)
 	for _, entry := range img.Env {
 		set(entry)
 	}
-	for i, entry := range c.Env {
+	for i, entry := range slices.Concat(c.Env, c.SecretEnv) {
 		if !set(entry) { // the entry itself may be a secret
 			return nil, fmt.Errorf("container %s: environment entry %d is not KEY=value: %w", c.ID, i, ErrInvalid)
 		}

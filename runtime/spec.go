@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 
 	"github.com/fardel-io/fardel/task"
@@ -33,6 +35,7 @@ type ContainerSpec struct {
 	Entrypoint []string // nil is the image's. Set, the image's Cmd is not used either, as with Docker
 	Command    []string // nil is the image's Cmd
 	Env        []string // "KEY=value", over the image's; later entries win
+	SecretEnv  Secrets  `json:"-"` // as Env, and over it; see Secrets
 	WorkingDir string   // "" is the image's, and else "/"
 	User       string   // "user", "uid", "user:group" in any mix of names and numbers; "" is the image's
 	StopSignal string   // what Kill("") sends; "" is the image's, and else SIGTERM
@@ -62,6 +65,23 @@ type ContainerSpec struct {
 	LogOptions LogOptions        // how much of them
 	Labels     map[string]string // kept with the container and returned by List
 }
+
+// Secrets are variables whose values must be kept nowhere: a driver writes them neither to its own records nor to a log,
+// does not compare them when a call is repeated, and does not know them any more after the container was created. They do
+// not print.
+type Secrets []string
+
+// String says how many there are.
+func (s Secrets) String() string { return fmt.Sprintf("[%d secret variables]", len(s)) }
+
+// GoString is as String.
+func (s Secrets) GoString() string { return s.String() }
+
+// LogValue implements [slog.LogValuer].
+func (s Secrets) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalJSON writes null.
+func (s Secrets) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 // Mount is a file or directory of the host, or a volume of the sandbox, inside a container. Set Source or Volume.
 type Mount struct {

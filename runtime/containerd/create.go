@@ -70,7 +70,9 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return fmt.Errorf("container %s: %w", spec.ID, err)
 	}
-	c.record = containerRecord{Spec: spec, StopSignal: signal, Snapshot: "fardel-" + spec.ID, Snapshotter: d.snapshotter}
+	public := spec
+	public.SecretEnv = nil
+	c.record = containerRecord{Spec: public, StopSignal: signal, Snapshot: "fardel-" + spec.ID, Snapshotter: d.snapshotter}
 	if err := d.writeRecord(c); err != nil {
 		return err
 	}
@@ -106,6 +108,17 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	pid, err = d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
 	if err != nil {
 		return 0, containerError("create", spec, creation.spec.Process, err)
+	}
+	if len(spec.SecretEnv) == 0 {
+		return pid, nil
+	}
+	// The OCI runtime has read its configuration and does not need the values again.
+	spec.SecretEnv = nil
+	if creation.spec.Process.Env, err = spec.Environment(img.Image, s.spec.UTSHostname()); err != nil {
+		return 0, err
+	}
+	if err := d.tasks.conceal(ctx, c.target(), creation.spec); err != nil {
+		return 0, fmt.Errorf("container %s: remove secrets from its configuration: %w", c.id, err)
 	}
 	return pid, nil
 }

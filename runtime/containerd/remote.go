@@ -129,6 +129,17 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 	return int(resp.Pid), nil
 }
 
+// conceal replaces the configuration in the daemon's database. What the daemon's shim has in its bundle, which only root
+// can read, stays until the container is removed.
+func (r *remote) conceal(ctx context.Context, t target, spec *specs.Spec) error {
+	value, err := typeurl.MarshalAny(spec)
+	if err != nil {
+		return err
+	}
+	_, err = r.containers.Update(ctx, containers.Container{ID: daemonID(t.container), Spec: value}, "spec")
+	return daemonError(err)
+}
+
 // loggerURI has the shim start this program, see serveLog: it writes to files by itself, but without bounds and times, and
 // not what a terminal shows.
 func (r *remote) loggerURI(c creation) string {

@@ -263,11 +263,7 @@ func (s *shims) create(ctx context.Context, t target, c creation) (int, error) {
 		return 0, err
 	}
 	bundle := s.bundle(t)
-	config, err := json.Marshal(c.spec)
-	if err != nil {
-		return 0, err
-	}
-	if err := os.WriteFile(filepath.Join(bundle, "config.json"), config, 0o600); err != nil {
+	if err := writeJSON(filepath.Join(bundle, "config.json"), c.spec); err != nil {
 		return 0, err
 	}
 	// The rootfs is mounted here, and a process with another user must be able to pass.
@@ -294,6 +290,10 @@ func (s *shims) create(ctx context.Context, t target, c creation) (int, error) {
 		return 0, s.native(t, err)
 	}
 	return int(resp.Pid), nil
+}
+
+func (s *shims) conceal(_ context.Context, t target, spec *specs.Spec) error {
+	return writeJSON(filepath.Join(s.bundle(t), "config.json"), spec)
 }
 
 // logURI is where a container's output goes.

@@ -36,6 +36,8 @@ type sandboxes interface {
 // lives is the life of processes.
 type lives interface {
 	create(ctx context.Context, t target, c creation) (pid int, err error)
+	// conceal replaces what is kept of the configuration of a task that was created.
+	conceal(ctx context.Context, t target, spec *specs.Spec) error
 	start(ctx context.Context, t target) error
 	// wait blocks until the process has ended.
 	wait(ctx context.Context, t target) (ended, error)

@@ -11,6 +11,7 @@ var processChecks = []namedCheck{
 	{"ExitCodes", exitCodes},
 	{"Command", command},
 	{"Environment", environment},
+	{"SecretEnvironment", secretEnvironment},
 	{"WorkingDirectory", workingDirectory},
 	{"BadCommand", badCommand},
 	{"UnknownUser", unknownUser},
@@ -41,6 +42,27 @@ func command(c *check) {
 	c.equal("no entry point", c.output(s, func(spec *runtime.ContainerSpec) {
 		spec.Entrypoint, spec.Command = []string{}, []string{"/guest", "out direct"}
 	}), "direct\n")
+}
+
+// secretEnvironment wants variables that a process has and nothing else: the call can be repeated without them.
+func secretEnvironment(c *check) {
+	s := c.sandbox()
+	spec := c.spec(s, "env PASSWORD", "env BOTH", "env EMPTY", "hang")
+	spec.Env = []string{"BOTH=spec"}
+	spec.SecretEnv = runtime.Secrets{"PASSWORD=hunter=2", "BOTH=secret", "EMPTY="}
+	c.create(spec)
+	spec.SecretEnv = nil
+	c.create(spec)
+	c.ok("Start", c.Driver.Start(c.ctx, spec.ID))
+	c.awaitLog(spec.Log, "EMPTY")
+	c.equal("secrets", c.log(spec.Log), "PASSWORD=hunter=2\nBOTH=secret\nEMPTY=\n")
+	bad := c.spec(s, "exit 0")
+	bad.SecretEnv = runtime.Secrets{"hunter2"}
+	err := c.Driver.CreateContainer(c.ctx, bad)
+	c.want("CreateContainer", err, runtime.ErrInvalid)
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		c.t.Errorf("the error has the secret: %v", err)
+	}
 }
 
 func environment(c *check) {
