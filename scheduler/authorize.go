@@ -108,6 +108,16 @@ func denied(r Request, err error) error {
 	return &AccessDeniedError{Message: text + ": " + err.Error(), Err: err}
 }
 
+// roleAuthorizer asks whether a task's execution role may have what its containers are to be given.
+func (c *core) roleAuthorizer() func(ctx context.Context, role, action, resource string) error {
+	if c.cfg.Authorizer == nil {
+		return nil
+	}
+	return func(ctx context.Context, role, action, resource string) error {
+		return (&Cluster{core: c, principal: role}).authorize(ctx, action, resource, nil)
+	}
+}
+
 // authorizeRoles asks whether the roles may be handed to tasks.
 func (c *Cluster) authorizeRoles(ctx context.Context, roles ...string) error {
 	var asked []string

@@ -56,6 +56,7 @@ func New(cfg Config) (*Cluster, error) {
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
 		Volumes: cfg.Volumes,
+		Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles, Authorize: c.roleAuthorizer(),
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/secrets"
 	"github.com/fardel-io/fardel/task/volumes"
 )
 
@@ -47,8 +48,16 @@ type Config struct {
 	// Authorizer is asked before every verb. Nil allows everything, and an Authorizer of policy/authz decides by IAM policies.
 	Authorizer Authorizer
 
-	// RegistryCredentials resolves repositoryCredentials.credentialsParameter of a container, a secret's ARN or name.
-	// Nil refuses definitions that use it.
+	// Secrets has the values of secrets, and the credentials that repositoryCredentials name, such as a
+	// secrets.Directory. Nil refuses definitions that use them. Authorizer is asked in the name of the execution role.
+	Secrets secrets.Provider
+
+	// EnvironmentFiles has the objects of environmentFiles, such as secrets.Buckets. Nil refuses definitions that use
+	// them. Authorizer is asked in the name of the execution role.
+	EnvironmentFiles secrets.ObjectStore
+
+	// RegistryCredentials resolves repositoryCredentials.credentialsParameter of a container, a secret's ARN or name,
+	// in place of Secrets.
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 
 	// TaskCredentials serves the credentials of task roles to tasks, at /v1/credentials and /v2/credentials/ of

@@ -48,10 +48,11 @@ var table = []row{
 	{"network/networktest/scenario", []string{"network"}, "random states are for every implementation of the model"},
 
 	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
+	{"task/secrets", []string{"task"}, "a secret is had from anywhere, whoever runs the tasks"},
 	{"task/volumes", []string{"task"}, "storage is had from anywhere, whoever runs the tasks"},
-	{"task/engine", []string{"task", "task/metadata", "task/volumes", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
+	{"task/engine", []string{"task", "task/metadata", "task/secrets", "task/volumes", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
-	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/volumes", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
+	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/secrets", "task/volumes", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
 	{"scheduler/store/bolt", []string{"scheduler/store"}, "a store knows the interface that it implements"},
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},

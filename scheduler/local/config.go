@@ -19,6 +19,7 @@ import (
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/secrets"
 	"github.com/fardel-io/fardel/task/volumes"
 )
 
@@ -90,8 +91,10 @@ type Config struct {
 	// credentials. Nil is that task roles are names only, or what TaskCredentials makes of them.
 	Roles *sts.Service
 
-	// Volumes, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
+	// Volumes, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider
+	Secrets             secrets.Provider
+	EnvironmentFiles    secrets.ObjectStore
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 	TaskCredentials     http.Handler
 	PullProgress        func(taskARN string, p runtime.PullProgress)

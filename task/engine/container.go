@@ -20,7 +20,8 @@ func RuntimeID(taskID string, i int) string {
 	return fmt.Sprintf("%s-%010d", taskID, seed+uint64(i))
 }
 
-// containerSpec is what the driver is asked to run. It depends on nothing but the assignment and the image.
+// containerSpec is what the driver is asked to run, but for its secrets. It depends on nothing but the assignment and the
+// image.
 func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 	d := c.def
 	s := runtime.ContainerSpec{

@@ -101,12 +101,10 @@ func TestUnsupported(t *testing.T) {
 	if got := Unsupported(def); len(got) > 0 {
 		t.Errorf("a plain definition: %v", got)
 	}
-	def.ContainerDefinitions[0].Secrets = []task.Secret{{Name: "S"}}
 	def.ContainerDefinitions[0].LogConfiguration.LogDriver = task.LogDriverSplunk
 	def.ProxyConfiguration = &task.ProxyConfiguration{}
 	want := []task.Problem{
 		{Path: "proxyConfiguration", Reason: "not supported"},
-		{Path: "containerDefinitions[0].secrets", Reason: "not supported"},
 		{Path: "containerDefinitions[0].logConfiguration.logDriver", Reason: "not supported: splunk"},
 	}
 	if diff := cmp.Diff(want, Unsupported(def)); diff != "" {

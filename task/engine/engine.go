@@ -12,6 +12,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/metadata"
+	"github.com/fardel-io/fardel/task/secrets"
 	"github.com/fardel-io/fardel/task/volumes"
 )
 
@@ -33,7 +34,19 @@ type Config struct {
 	// no real container: nothing is written then, and no such file is mounted.
 	Dir string
 
-	// Credentials resolves repositoryCredentials.credentialsParameter. Nil refuses definitions that use it.
+	// Secrets has the values of secrets, and the credentials that repositoryCredentials name. Nil refuses definitions
+	// that use them.
+	Secrets secrets.Provider
+
+	// EnvironmentFiles has the objects of environmentFiles. Nil refuses definitions that use them.
+	EnvironmentFiles secrets.ObjectStore
+
+	// Authorize is asked before a secret, a registry's credentials or an environment file is had, in the name of the
+	// task's execution role, "" if it has none, with IAM's names: "secretsmanager:GetSecretValue", "ssm:GetParameters",
+	// "s3:GetObject". What it returns keeps the task from starting. Nil allows everything.
+	Authorize func(ctx context.Context, executionRoleARN, action, resource string) error
+
+	// Credentials resolves repositoryCredentials.credentialsParameter in place of Secrets.
 	Credentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 
 	// TaskCredentials serves the credentials of task roles: the paths /v1/credentials and /v2/credentials/ at

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/fardel-io/fardel/runtime"
 )
@@ -26,6 +27,13 @@ func (e *Engine) Exec(ctx context.Context, taskID, containerName string, spec ru
 	c, err := e.container(taskID, containerName)
 	if err != nil {
 		return 0, err
+	}
+	if w := e.worker(taskID); w != nil {
+		own, err := w.unseal(ctx, c)
+		if err != nil {
+			return 0, fmt.Errorf("exec in container %s: %w", containerName, err)
+		}
+		spec.Env = slices.Concat(own, spec.Env)
 	}
 	return x.Exec(ctx, c.id, spec)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/fardel-io/fardel/task"
 )
 
-// provision makes what the containers share, and pulls their images at the same time.
+// provision makes what the containers share, and at the same time pulls their images and has their secrets.
 func (w *worker) provision(ctx context.Context) error {
 	if w.rec.PullStartedAt.IsZero() {
 		w.rec.PullStartedAt = time.Now().UTC()
 	}
-	if err := together(ctx, w.provisionSandbox, w.pullAll); err != nil {
+	if err := together(ctx, w.provisionSandbox, w.pullAll, w.unsealAll); err != nil {
 		return err
 	}
 	w.rec.PullStoppedAt = time.Now().UTC()
@@ -84,10 +84,9 @@ func (w *worker) pullAll(ctx context.Context) error {
 func (w *worker) pull(ctx context.Context, c *container) error {
 	spec := runtime.ImageSpec{Ref: c.def.Image, Platform: platform(w.def)}
 	if rc := c.def.RepositoryCredentials; rc != nil {
-		auth, err := w.e.cfg.Credentials(ctx, rc.CredentialsParameter)
+		auth, err := w.registryLogin(ctx, rc.CredentialsParameter)
 		if err != nil {
-			return &startError{task.ErrorResourceInitialization, c.def.Name,
-				fmt.Errorf("unable to pull secrets or registry auth: %w", err)}
+			return &startError{task.ErrorResourceInitialization, c.def.Name, err}
 		}
 		spec.Auth = &auth
 	}
@@ -152,8 +151,13 @@ func (w *worker) createOne(ctx context.Context, c *container) error {
 	if err := w.mountVolumes(ctx); err != nil {
 		return err
 	}
+	spec := w.containerSpec(c)
+	var err error
+	if spec.SecretEnv, err = w.unseal(ctx, c); err != nil {
+		return err
+	}
 	began := time.Now()
-	err := w.e.cfg.Driver.CreateContainer(ctx, w.containerSpec(c))
+	err = w.e.cfg.Driver.CreateContainer(ctx, spec)
 	w.took("create", began)
 	if err != nil && !errors.Is(err, runtime.ErrExists) { // made by the process before, perhaps when the tag meant another image
 		return createError(c.def.Name, err)

@@ -135,9 +135,7 @@ func (e *Engine) Unsupported(d *task.TaskDefinition) []task.Problem {
 		}
 	}
 	for i := range d.ContainerDefinitions {
-		if d.ContainerDefinitions[i].RepositoryCredentials != nil && e.cfg.Credentials == nil {
-			u.when(true, fmt.Sprintf("containerDefinitions[%d].repositoryCredentials", i), "the cluster was opened without Config.RegistryCredentials")
-		}
+		e.unsupportedSecrets(&u, fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])
 	}
 	return u
 }

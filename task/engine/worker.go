@@ -58,6 +58,7 @@ type container struct {
 	def       *task.ContainerDefinition
 	id        string        // the driver's, and the record's runtimeId
 	image     runtime.Image // zero until pulled
+	sealed    sealed
 	created   bool          // the driver has it
 	startedAt time.Time     // by this process, or when it was adopted
 	health    health        // as far as it is checked
