@@ -81,9 +81,19 @@ func twoConditions(i, _ int) string {
 	return fmt.Sprintf(`,"Condition":{"StringEquals":{"aws:PrincipalTag/team":"team-%d"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`, i)
 }
 
-// twoUnsplit has two conditions that no index helps with, different in every statement.
-func twoUnsplit(i, j int) string {
+// twoSuffixes has a condition with a suffix and another, different in every statement.
+func twoSuffixes(i, j int) string {
 	return fmt.Sprintf(`,"Condition":{"StringLike":{"aws:PrincipalTag/team":"*m-%d"},"NumericLessThan":{"aws:MultiFactorAuthAge":"%d"}}`, i, 1000*i+j+61)
+}
+
+// twoUnsplit has two conditions that no index helps with, different in every statement: a number that is too small in
+// all but the last policy, and a date.
+func twoUnsplit(i, j int) string {
+	bound := fmt.Sprintf("59.%d%d", i, j)
+	if i == 999 {
+		bound = fmt.Sprint(61 + j)
+	}
+	return fmt.Sprintf(`,"Condition":{"NumericLessThan":{"aws:MultiFactorAuthAge":%q},"DateGreaterThan":{"aws:CurrentTime":"2025-01-01T%02d:%02d:0%dZ"}}`, bound, i/60, i%60, j)
 }
 
 // twoPrefixes has two conditions with prefixes, different in every statement.
@@ -114,6 +124,7 @@ func workloads() []workload {
 		{"1000x5/conditions/any-resource", 1000, prefixAction, anyResource, twoConditions},
 		{"1000x5/shared-conditions/any-resource", 1000, prefixAction, anyResource, twoShared(1000)},
 		{"1000x5/prefix-conditions/any-resource", 1000, prefixAction, anyResource, twoPrefixes},
+		{"1000x5/suffix-conditions/any-resource", 1000, prefixAction, anyResource, twoSuffixes},
 		{"1000x5/unsplit-conditions/any-resource", 1000, prefixAction, anyResource, twoUnsplit},
 	}
 }

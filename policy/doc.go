@@ -31,7 +31,7 @@
 // that knows parts of an ARN that are "*", and where many statements still stand in one place, a trie over the values
 // that they want of a condition key. A decision follows the request's own names through them, so its cost does not grow
 // with the number of policies; what it cannot avoid is statements that fit in all of this and differ only in conditions
-// of other kinds (negated ones, numbers, dates, patterns that begin with a wildcard), which it evaluates one by one. The
+// of other kinds (negated ones, numbers, dates, patterns with wildcards at both ends), which it evaluates one by one. The
 // tries are immutable and share their nodes: changing one policy copies the few nodes on its way.
 //
 // # What it is not

@@ -14,6 +14,7 @@ func crowd(t *testing.T, g *rand.Rand, n int) []*Policy {
 	stock := []string{
 		`"StringEquals":{"a":["x","y"]}`, `"StringEquals":{"a":"x","b":"y"}`, `"StringLike":{"b":["x*","y"]}`,
 		`"ArnLike":{"c":["arn:aws:s3:::b*","arn:aws:sns:*:*:t"]}`, `"IpAddress":{"d":["10.0.0.0/8","10.1.0.0/16","2001:db8::/32"]}`,
+		`"StringLike":{"b":["*x","y?z"]}`, `"StringLike":{"g":["*-${a}-end","?"]}`, `"StringLike":{"g":["*a long ending of more than thirty-two bytes"]}`,
 		`"NumericLessThan":{"e":"7"}`, `"Bool":{"f":true}`, `"StringNotEquals":{"a":"x"}`, `"StringEqualsIfExists":{"b":"x"}`,
 	}
 	all := make([]*Policy, n)

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // space is a kind of text that values of a condition key are compared in, when a bucket is split by them.
@@ -11,6 +12,7 @@ type space uint8
 const (
 	spaceNone space = iota
 	spaceString
+	spaceSuffix // from the end, for patterns that begin with a wildcard
 	spaceARN
 	spaceAddress
 )
@@ -21,7 +23,12 @@ func (c *condition) space() space {
 		return spaceNone // true for what it does not list
 	}
 	switch c.op.of {
-	case typeString, typeStringLike:
+	case typeString:
+		return spaceString
+	case typeStringLike:
+		if c.knownByEnds() {
+			return spaceSuffix
+		}
 		return spaceString
 	case typeARN:
 		return spaceARN
@@ -29,6 +36,46 @@ func (c *condition) space() space {
 		return spaceAddress
 	}
 	return spaceNone
+}
+
+// knownByEnds reports whether the ends of the values say more than their beginnings: one of them begins with a wildcard
+// and none ends with one.
+func (c *condition) knownByEnds() bool {
+	beginnings := true
+	for i := range c.patterns {
+		if c.patterns[i].suffix() == "" {
+			return false
+		}
+		beginnings = beginnings && c.patterns[i].place().path != ""
+	}
+	return !beginnings
+}
+
+// suffix is the literal that a pattern ends with.
+func (p *pattern) suffix() string {
+	switch p.shape {
+	case shapeLiteral:
+		return p.text
+	case shapeGlob:
+		return p.text[strings.LastIndexAny(p.text, "*?")+1:]
+	case shapeTokens:
+		if last := p.tokens[len(p.tokens)-1]; last.kind == tokenLiteral {
+			return last.text
+		}
+	}
+	return ""
+}
+
+// maxSuffix is how many bytes from the end are looked at: as many as a string has that needs no memory of its own.
+const maxSuffix = 32
+
+// suffixPath spells the end of s backwards.
+func suffixPath(buf *[maxSuffix]byte, s string) []byte {
+	n := min(len(s), maxSuffix)
+	for i := range n {
+		buf[i] = s[len(s)-1-i]
+	}
+	return buf[:n]
 }
 
 // places lists where the condition's values stand in a trie of its space. The condition is true only for values found
@@ -43,6 +90,11 @@ func (c *condition) places() (places []place, exact bool) {
 	case spaceString:
 		for i := range c.patterns {
 			add(c.patterns[i].place())
+		}
+	case spaceSuffix:
+		for i := range c.patterns {
+			var path [maxSuffix]byte
+			add(place{path: string(suffixPath(&path, c.patterns[i].suffix())), below: true})
 		}
 	case spaceARN:
 		for i := range c.arns {
@@ -102,6 +154,10 @@ func (e *evaluation) search(m *memo, s *split) bool {
 	values := e.request.Context.lookup(&s.key)
 	if len(values) != 1 {
 		return false // an operator without a set operator is false then
+	}
+	if s.space == spaceSuffix {
+		var path [maxSuffix]byte
+		return e.walkResources(m, s.tree, string(suffixPath(&path, values[0])))
 	}
 	if s.space != spaceAddress {
 		return e.walkResources(m, s.tree, values[0])
