@@ -42,6 +42,7 @@ var table = []row{
 	{"policy/policytest", []string{"policy"}, "the corpus is for every implementation of the decision"},
 
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
+	{"network/cni", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/dns", []string{"network"}, "it serves any fabric that can listen, and knows no backend"},
 	{"network/fake", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/networktest", []string{"network", "network/networktest/scenario"}, "the suite knows the interface and no backend"},
@@ -102,9 +103,10 @@ var modules = []importers{
 
 	{"github.com/google/nftables", []string{"network/linux"}, "packet filter"},
 	{"github.com/mdlayher/netlink", []string{"network/linux"}, "the socket under nftables, to set its limits"},
+	{"github.com/containernetworking/cni", []string{"network/cni"}, "the plugins of others, and their configuration"},
 	{"github.com/miekg/dns", []string{"network/dns"}, "messages of DNS on the wire"},
 	{"github.com/vishvananda/netlink", []string{"network/linux"}, "links, addresses and routes"},
-	{"golang.org/x/sys", []string{"network/linux", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
+	{"golang.org/x/sys", []string{"network/linux", "network/cni", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
 
 	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests as programs in tasks make them"},
 	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly}, "how programs in tasks come to their credentials"},

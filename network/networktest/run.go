@@ -2,8 +2,8 @@ package networktest
 
 import "testing"
 
-// Run runs the suite. machine makes a fixture with nothing of a fabric on it.
-func Run(t *testing.T, machine func(t testing.TB) Fixture) {
+// Run runs the suite. machine makes a fixture with nothing of a fabric on it. Checks of what the fabric lacks are skipped.
+func Run(t *testing.T, machine func(t testing.TB) Fixture, lacks ...Capability) {
 	checks := []struct {
 		name  string
 		check func(t *testing.T, s *rig)
@@ -41,6 +41,7 @@ func Run(t *testing.T, machine func(t testing.TB) Fixture) {
 	}
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
+			skipWithout(t, c.name, lacks)
 			s := open(t, machine(t))
 			c.check(t, s)
 			if t.Failed() {
