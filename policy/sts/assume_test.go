@@ -237,6 +237,15 @@ func TestTaskCredentials(t *testing.T) {
 			}
 		}
 	}
+	// Without a key, for what is done in the name of the role.
+	if id, err := f.TaskIdentity(f.task.ARN, taskARN); err != nil || id.Principal != must(f.Authenticate(c.AccessKeyID, c.SessionToken.Reveal()))(t).Principal {
+		t.Errorf("got %v, %v", id, err)
+	} else if f.Authorize(id, "s3:GetObject", "*", nil) != nil || f.Authorize(id, "s3:PutObject", "*", nil) == nil {
+		t.Error("it may do something else than the role")
+	}
+	if _, err := f.TaskIdentity(f.app.ARN, taskARN); err == nil {
+		t.Error("a role that tasks cannot have has an identity")
+	}
 	// The trust policy can tell which tasks.
 	only := func(key, value string) string {
 		return strings.Replace(taskTrust, `"Effect"`, `"Condition":{"ArnLike":{"`+key+`":"`+value+`"}},"Effect"`, 1)
@@ -369,6 +378,7 @@ func FuzzAuthenticate(f *testing.F) {
 	issued := c.SessionToken.Reveal()
 	f.Add(c.AccessKeyID, issued)
 	f.Add(c.AccessKeyID, issued[:len(issued)-4])
+	f.Add(c.AccessKeyID, issued[:8]+"\n"+issued[8:])
 	f.Add("AKIA", "")
 	f.Fuzz(func(t *testing.T, key, token string) {
 		id, err := s.Authenticate(key, token)

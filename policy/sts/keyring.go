@@ -10,6 +10,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"fmt"
+	"strings"
 )
 
 // keyring makes and checks keys. Everything comes from one root key, which is all that has to be kept.
@@ -86,7 +87,8 @@ func (k *keyring) sealToken(plain []byte) Secret {
 // openToken is the way back. It reports whether the token was made with this keyring.
 func (k *keyring) openToken(token string) (plain []byte, ok bool) {
 	sealed, err := tokenText.DecodeString(token)
-	if err != nil || len(sealed) < 1 || sealed[0] != tokenVersion {
+	if err != nil || strings.ContainsAny(token, "\r\n") || // the decoder skips those
+		len(sealed) < 1 || sealed[0] != tokenVersion {
 		return nil, false
 	}
 	plain, err = k.seal.Open(nil, nil, sealed[1:], sealed[:1])

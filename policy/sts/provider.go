@@ -84,8 +84,8 @@ func (p *Provider) fresh(c *Credentials) bool {
 }
 
 // TaskProvider gives tasks the credentials of their roles, fresh ones when those they have near their end or were
-// revoked. It is safe for concurrent use. Tasks need not be taken off it: it forgets those that have not asked for as long
-// as their credentials were good.
+// revoked. It is safe for concurrent use. Tasks need not be taken off it: it forgets those that have not asked for a quarter
+// of an hour, and gives them others when they come again.
 type TaskProvider struct {
 	service  *Service
 	duration time.Duration
@@ -99,11 +99,15 @@ type taskKey struct{ taskARN, roleARN string }
 
 type taskEntry struct {
 	provider *Provider
-	until    time.Time // the entry can be forgotten then
+	asked    time.Time // last
 }
 
 // fewTasks are not worth a sweep.
 const fewTasks = 64
+
+// idleAfter is when a task is forgotten. An SDK asks at the start of a program and then before credentials end, hours
+// later; issuing new ones takes less than finding out whether a task is still there.
+const idleAfter = 15 * time.Minute
 
 // NewTaskProvider returns a provider for the tasks of a service. duration is how long credentials are good for, 15 minutes
 // to 12 hours; 0 is [TaskDuration].
@@ -148,15 +152,15 @@ func (t *TaskProvider) provider(key taskKey) (*Provider, error) {
 		e = &taskEntry{provider: p}
 		t.tasks[key] = e
 	}
-	e.until = now.Add(t.duration)
+	e.asked = now
 	return e.provider, nil
 }
 
-// sweep forgets tasks whose credentials have expired. The next one waits for twice as many as are left, so that the cost
+// sweep forgets tasks that have not asked for long. The next one waits for twice as many as are left, so that the cost
 // of a request does not grow with their number.
 func (t *TaskProvider) sweep(now time.Time) {
 	for key, e := range t.tasks {
-		if now.After(e.until) {
+		if now.Sub(e.asked) > idleAfter {
 			delete(t.tasks, key)
 		}
 	}

@@ -1,9 +1,12 @@
 package sts
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,6 +102,66 @@ func TestFileStore(t *testing.T) {
 	if _, err := f.Load(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// crashVar is set in a child process that makes access keys until it is killed. Its value is the file.
+const crashVar = "FARDEL_TEST_STS_CRASH"
+
+// TestKilledAtAnyMoment: whatever a program that was killed had been told is stored, is stored.
+func TestKilledAtAnyMoment(t *testing.T) {
+	if path := os.Getenv(crashVar); path != "" {
+		makeKeys(path)
+		return
+	}
+	path := filepath.Join(t.TempDir(), "sts.json")
+	var told []string
+	for round := range 8 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledAtAnyMoment$")
+		cmd.Env = append(os.Environ(), crashVar+"="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for range 2 + 3*round { // in the middle of something else each time
+			if !lines.Scan() {
+				t.Fatalf("the child ended: %v", cmd.Wait())
+			}
+			told = append(told, lines.Text())
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for lines.Scan() { // what it was told before it died
+			told = append(told, lines.Text())
+		}
+		_ = cmd.Wait()
+		s := open(t, NewFileStore(path), newClock())
+		for _, id := range told {
+			if _, ok := s.state.AccessKeys[id]; !ok {
+				t.Fatalf("round %d: key %s is lost", round, id)
+			}
+		}
+	}
+}
+
+// makeKeys makes a user with a key, and another, and another, and prints each key once it is stored.
+func makeKeys(path string) {
+	s, err := Open(Config{Store: NewFileStore(path)})
+	for i := 0; err == nil; i++ {
+		var key Credentials
+		name := fmt.Sprintf("user-%d-%d", os.Getpid(), i)
+		if _, err = s.CreateUser(UserInput{Name: name}); err == nil {
+			key, err = s.CreateAccessKey(name)
+		}
+		if err == nil {
+			fmt.Println(key.AccessKeyID)
+		}
+	}
+	fmt.Println(err)
 }
 
 func TestBrokenStore(t *testing.T) {

@@ -47,17 +47,31 @@ func (s *Service) TaskCredentials(roleARN, taskARN string, d time.Duration) (Cre
 
 // CheckTaskRole returns the error that [Service.TaskCredentials] would return, and issues nothing.
 func (s *Service) CheckTaskRole(roleARN, taskARN string) error {
+	_, err := s.TaskIdentity(roleARN, taskARN)
+	return err
+}
+
+// TaskIdentity is the session that a task has of a role, without a key, for what the program does in its name: with the
+// execution role, which the task itself never sees, it asks whether a secret may be read for the task. The name of the
+// session is the task's ID. Its error is that of [Service.TaskCredentials].
+func (s *Service) TaskIdentity(roleARN, taskARN string) (*Identity, error) {
 	caller, in, err := taskRequest(roleARN, taskARN, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := in.check(); err != nil {
-		return taskError(roleARN, err)
+		return nil, taskError(roleARN, err)
 	}
 	if err := s.trusts(caller, &in, nil, nil); err != nil {
-		return taskError(roleARN, err)
+		return nil, taskError(roleARN, err)
 	}
-	return nil
+	s.mu.RLock()
+	r := s.roleByARN(roleARN)
+	s.mu.RUnlock()
+	if r == nil { // another service's, in a directory that both use
+		return nil, taskError(roleARN, fail(codeNoSuchEntity, "The role with name %s cannot be found.", roleARN))
+	}
+	return s.Principal(s.stsARN("assumed-role/" + r.name + "/" + in.RoleSessionName))
 }
 
 func taskRequest(roleARN, taskARN string, d time.Duration) (*Identity, AssumeRoleInput, error) {

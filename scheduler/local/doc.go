@@ -15,6 +15,14 @@
 //		...
 //	}
 //
+// Tasks act as the roles that Config.Roles holds:
+//
+//	roles, err := sts.Open(sts.Config{Store: sts.NewFileStore("/var/lib/myapp/sts.json")})
+//	...
+//	_, err = roles.CreateRole(sts.RoleInput{Name: "app", TrustPolicy: trust, Inline: map[string]string{"read": document}})
+//	...
+//	cluster, err := local.Open(ctx, local.Config{Dir: "/var/lib/myapp/fardel", Roles: roles})
+//
 // It needs Linux, root and runc. Everything on disk is below Config.Dir, which one process at a time can use. In the
 // kernel there are, with names that begin with "fardel" and carry a digest of Dir: cgroups, network namespaces, one link
 // and one nftables table in the host's namespace. [Cluster.Close] removes them when no task is left, [Cluster.Purge] in
