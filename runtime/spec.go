@@ -19,6 +19,10 @@ type SandboxSpec struct {
 	// default of 1024.
 	CPUShares uint64
 
+	// Storage is the size of a disk that the sandbox gets for everything that its containers write, and for its volumes. 0
+	// is none of its own: they share what the driver has. A driver that cannot make one says so with [ErrUnsupported].
+	Storage task.MiB
+
 	PIDs     int64             // most processes and threads in the task; 0 is no limit
 	SharePID bool              // one PID namespace for all containers (pidMode "task")
 	Hostname string            // UTS hostname of every container; "" is the runtime's default

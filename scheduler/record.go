@@ -12,6 +12,10 @@ import (
 // platformVersion is what LATEST means (ECS).
 const platformVersion = "1.4.0"
 
+// defaultStorage is the size of a Fargate task's disk whose definition names none, in GiB (ECS). It is told and not
+// enforced: only a definition that asks for a size gets a disk of its own.
+const defaultStorage = 20
+
 // recordBuilder makes the first record of a task.
 type recordBuilder struct {
 	cfg  Config
@@ -51,6 +55,7 @@ func (b *recordBuilder) task() task.Task {
 	for _, v := range b.o.VolumeConfigurations {
 		t.Attachments = append(t.Attachments, b.volumeAttachment(v))
 	}
+	t.EphemeralStorage = b.def.EphemeralStorage
 	if t.Group == "" {
 		t.Group = "family:" + b.def.Family
 	}
@@ -58,6 +63,10 @@ func (b *recordBuilder) task() task.Task {
 		t.PlatformFamily, t.PlatformVersion = "Linux", b.o.PlatformVersion
 		if t.PlatformVersion == "" || t.PlatformVersion == "LATEST" {
 			t.PlatformVersion = platformVersion
+		}
+		t.FargateEphemeralStorage = &task.TaskEphemeralStorage{SizeInGiB: defaultStorage}
+		if e := b.def.EphemeralStorage; e != nil {
+			t.FargateEphemeralStorage.SizeInGiB = e.SizeInGiB
 		}
 	}
 	for i := range b.def.ContainerDefinitions {

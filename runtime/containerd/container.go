@@ -242,6 +242,11 @@ func (d *Driver) destroyContainer(ctx context.Context, c *container) error {
 			return err
 		}
 	}
+	if sandbox := c.record.Spec.SandboxID; sandbox != "" {
+		if err := os.RemoveAll(filepath.Join(d.diskDir(sandbox), "containers", c.id)); err != nil {
+			return err
+		}
+	}
 	if err := removeDir(d.containerDir(c.id), containerFile); err != nil {
 		return err
 	}

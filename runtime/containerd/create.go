@@ -76,7 +76,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err := d.writeRecord(c); err != nil {
 		return err
 	}
-	resolved, release, err := d.resolveMounts(ctx, spec, img)
+	resolved, release, err := d.resolveMounts(ctx, s.spec, spec, img)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,12 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 	var prepared, configured error
 	c := creation{log: spec.Log, bounds: spec.LogOptions, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
 	split(
-		func() { mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img) },
+		func() {
+			mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img)
+			if prepared == nil && s.spec.Storage > 0 {
+				mounts, prepared = d.onDisk(s.spec.ID, spec.ID, mounts)
+			}
+		},
 		func() {
 			var o oci.Options
 			if o, configured = d.ociOptions(ctx, s, spec, img); configured == nil {

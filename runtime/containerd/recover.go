@@ -229,13 +229,13 @@ func (d *Driver) sweepMounts() error {
 }
 
 func (d *Driver) ownsMount(path string) bool {
-	for _, sub := range []string{"tmp/", "containers/"} {
+	for _, sub := range []string{"tmp/", "containers/", "sandboxes/"} {
 		rest, ok := strings.CutPrefix(path, filepath.Join(d.cfg.Dir, sub)+"/")
 		if !ok {
 			continue
 		}
 		id, _, _ := strings.Cut(rest, "/")
-		return sub == "containers/" && d.containers[id] != nil
+		return sub == "containers/" && d.containers[id] != nil || sub == "sandboxes/" && d.sandboxes[id] != nil
 	}
 	return true // the caller's: Config.Dir may be a mount point, or contain one
 }

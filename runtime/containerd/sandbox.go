@@ -58,7 +58,7 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if spec.ID == cgroup.Helpers {
 		return fmt.Errorf("sandbox %s: the ID is taken: %w", spec.ID, runtime.ErrInvalid)
 	}
-	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 {
+	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 || spec.Storage < 0 {
 		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
 	}
 	if spec.NetNS != "" {
@@ -104,7 +104,9 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	var opened, made error
 	split(
 		func() { opened = d.tasks.openSandbox(ctx, s.spec.ID) },
-		func() { made = d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)) },
+		func() {
+			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s))
+		},
 	)
 	if err := errors.Join(opened, made); err != nil {
 		return err
@@ -176,6 +178,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		if err := s.pause.kill(); err != nil {
 			return err
 		}
+	}
+	if err := d.removeDisk(id); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {
 		return err

@@ -19,13 +19,17 @@ import (
 )
 
 // volumeDir is a volume of a sandbox. Its parent is the driver's own.
-func (d *Driver) volumeDir(sandbox, name string) string {
-	return filepath.Join(d.sandboxDir(sandbox), "volumes", name, "data")
+func (d *Driver) volumeDir(s runtime.SandboxSpec, name string) string {
+	dir := d.sandboxDir(s.ID)
+	if s.Storage > 0 {
+		dir = d.diskDir(s.ID)
+	}
+	return filepath.Join(dir, "volumes", name, "data")
 }
 
 // resolveMounts returns the spec with a path for every mount that the OCI runtime can bind, and what to call when it
 // has. Volumes exist then, and those to populate are.
-func (d *Driver) resolveMounts(ctx context.Context, spec runtime.ContainerSpec, img unpacked) (runtime.ContainerSpec, func() error, error) {
+func (d *Driver) resolveMounts(ctx context.Context, s runtime.SandboxSpec, spec runtime.ContainerSpec, img unpacked) (runtime.ContainerSpec, func() error, error) {
 	if err := spec.CheckMounts(); err != nil {
 		return spec, nil, err
 	}
@@ -43,7 +47,7 @@ func (d *Driver) resolveMounts(ctx context.Context, spec runtime.ContainerSpec, 
 		resolved := runtime.Mount{Source: m.Source, Destination: m.Destination, ReadOnly: m.ReadOnly}
 		switch {
 		case m.Volume != "":
-			resolved.Source = d.volumeDir(spec.SandboxID, m.Volume)
+			resolved.Source = d.volumeDir(s, m.Volume)
 			if err := makeVolume(resolved.Source); err != nil {
 				return spec, nil, errors.Join(fmt.Errorf("container %s: volume %s: %w", spec.ID, m.Volume, err), release())
 			}

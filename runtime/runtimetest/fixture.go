@@ -42,6 +42,7 @@ const (
 	CPUQuota Feature = "CPU quotas"
 	Memory   Feature = "memory limits"
 	Init     Feature = "an init"
+	Storage  Feature = "disks of sandboxes"
 )
 
 // need skips a check whose feature the fixture lacks.

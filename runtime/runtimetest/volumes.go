@@ -15,6 +15,7 @@ var volumeChecks = []namedCheck{
 	{"PopulatedSource", populatedSource},
 	{"MountOrder", mountOrder},
 	{"MountRoot", mountRoot},
+	{"Storage", storage},
 }
 
 func badMounts(c *check) {
@@ -137,4 +138,21 @@ func mountRoot(c *check) {
 	if err := c.Driver.CreateContainer(c.ctx, spec); err == nil || !strings.Contains(err.Error(), "/absolute") {
 		c.t.Errorf("an absolute link out of the root: got %v, want an error that names it", err)
 	}
+}
+
+// storage wants a disk that is full when it is, for its sandbox only, and that is gone with it.
+func storage(c *check) {
+	c.need(Kernel, Storage)
+	s, other := c.sandbox(func(s *runtime.SandboxSpec) { s.Storage = 48 }), c.sandbox()
+	data := with(runtime.Mount{Volume: "data", Destination: "/data"})
+	const full = "no space left on device"
+	c.equal("within", c.output(s, data, "fill /work/x 8", "fill /data/y 8", "stat /", "read /etc/group"), "filled\nfilled\n755 0 0\n"+
+		strings.TrimSuffix(c.output(other, nil, "read /etc/group"), "\n")+"\n")
+	c.equal("the root file system", c.output(s, data, "fill /work/x 64", "remove /work/x"), "fill: write /work/x: "+full+"\nremoved\n")
+	c.equal("a volume", c.output(s, data, "fill /data/x 64", "fill /work/x 1"), "fill: write /data/x: "+full+"\nfill: write /work/x: "+full+"\n")
+	c.equal("another sandbox", c.output(other, data, "fill /data/x 64"), "filled\n")
+	if c.Reopen != nil {
+		c.Driver = c.Reopen(c.t)
+	}
+	c.equal("after a restart", c.output(s, data, "stat /data/y", "fill /data/z 1"), "644 0 0\nfill: write /data/z: "+full+"\n")
 }

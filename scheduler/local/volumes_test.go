@@ -71,3 +71,20 @@ func TestHostVolumes(t *testing.T) {
 		}
 	}
 }
+
+// TestEphemeralStorage asks for a disk, whose size is the one that a container sees.
+func TestEphemeralStorage(t *testing.T) {
+	c := open(t)
+	def := define([]string{"app", "disk /", "disk /scratch", "write /scratch/x", "exit 0"})
+	def.EphemeralStorage = &task.EphemeralStorage{SizeInGiB: 21}
+	def.Volumes = []task.Volume{{Name: "scratch"}}
+	def.ContainerDefinitions[0].MountPoints = []task.MountPoint{{SourceVolume: "scratch", ContainerPath: "/scratch"}}
+	run := start(t, c, def, scheduler.RunOptions{})
+	stopped := wait(t, run)
+	if got := output(t, run, "app"); got != "20 GiB\n20 GiB\nwritten\n" { // 21 without what the file system needs itself
+		t.Errorf("%q, %s", got, stopped.StoppedReason)
+	}
+	if e := stopped.FargateEphemeralStorage; e == nil || e.SizeInGiB != 21 {
+		t.Errorf("recorded: %+v", e)
+	}
+}

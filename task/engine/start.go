@@ -64,6 +64,9 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 		ID: w.id, Size: size, NetNS: at.NetNS, Hostname: at.Hostname,
 		SharePID: w.def.PIDMode == task.PIDModeTask,
 	}
+	if d := w.def.EphemeralStorage; d != nil {
+		s.Storage = task.MiB(d.SizeInGiB) << 10
+	}
 	if size.CPU == 0 {
 		for _, c := range w.containers {
 			s.CPUShares += cpuShares(c.def)

@@ -17,7 +17,6 @@ func Unsupported(d *task.TaskDefinition) []task.Problem {
 	u.when(d.ProxyConfiguration != nil, "proxyConfiguration", "")
 	u.when(len(d.InferenceAccelerators) > 0, "inferenceAccelerators", "")
 	u.when(len(d.PlacementConstraints) > 0, "placementConstraints", "")
-	u.when(d.EphemeralStorage != nil, "ephemeralStorage", "its size is not enforced")
 	for i := range d.Volumes {
 		u.volume(fmt.Sprintf("volumes[%d].", i), &d.Volumes[i])
 	}

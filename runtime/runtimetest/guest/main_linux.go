@@ -101,6 +101,12 @@ var kernel = map[string]func(string) (string, error){
 		}
 		return fmt.Sprintf("%o %d %d", st.Mode&0o7777, st.Uid, st.Gid), nil
 	},
+	"fill": fill,
+	"disk": func(path string) (string, error) {
+		var fs syscall.Statfs_t
+		err := syscall.Statfs(path, &fs)
+		return fmt.Sprintf("%d GiB", fs.Blocks*uint64(fs.Bsize)>>30), err
+	},
 	"remove": func(path string) (string, error) { return "removed", os.Remove(path) },
 	"symlink": func(rest string) (string, error) {
 		target, path, _ := strings.Cut(rest, " ")
@@ -113,6 +119,27 @@ var kernel = map[string]func(string) (string, error){
 	},
 	"tell":  tell,
 	"await": await,
+}
+
+// fill writes a file of so many MiB.
+func fill(rest string) (string, error) {
+	path, size, _ := strings.Cut(rest, " ")
+	mib, err := strconv.Atoi(size)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for range mib {
+		if _, err := f.Write(block); err != nil {
+			return "", err
+		}
+	}
+	return "filled", f.Sync()
 }
 
 // tell listens on an abstract Unix socket, which the containers of a task share as they share the network. The kernel
