@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/fardel-io/fardel/network"
-	"github.com/vishvananda/netlink"
 )
 
 // Apply implements [network.Fabric].
@@ -37,7 +36,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	f.state, f.byID = s, newIndex(s)
 	f.state.ENIs = nil
 	f.forwards = false
-	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated})
+	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated, Routed: f.cfg.RoutedPublicAddresses})
 	act := actor{Fabric: f, state: s}
 	for _, st := range steps {
 		if err := ctx.Err(); err != nil {
@@ -77,7 +76,7 @@ func (a actor) do(ctx context.Context, s step) error {
 	case makeENI, writeRecord:
 		return a.doENI(ctx, s)
 	case setHostTable, trimHostTable:
-		return a.host.tables.replace(hostRuleset(a.cfg.Owner, s.Uplinks, s.Blocks))
+		return a.host.tables.replace(hostRuleset(s.Host))
 	case dropHostTable:
 		return a.host.tables.remove(hostTable(a.cfg.Owner))
 	case startForward:
@@ -104,11 +103,21 @@ func (a actor) doRouter(ctx context.Context, r *router, s step) error {
 	case addHostRoute:
 		return a.addHostRoute(r, s)
 	case dropHostRoute:
-		return a.host.handle.RouteDel(&netlink.Route{Dst: ipNet(s.Prefix), Protocol: routeProtocol})
+		return a.host.dropRoute(s.Prefix)
 	case addAddr:
 		return r.addAddr(s.Addr)
 	case dropAddr:
 		return r.dropAddr(s.Addr)
+	case makeNAT:
+		return a.makeNAT(r, s.ENI)
+	case makePeering:
+		return a.makePeering(r, s.ENI)
+	case setLinkGroup:
+		return r.setLinkGroup(s.Link, s.Group)
+	case addTable:
+		return r.addTable(s.Rule)
+	case dropTable:
+		return r.dropTable(s.Rule)
 	case addRoute:
 		return r.addRoute(s.Route)
 	case dropRoute:
@@ -148,35 +157,54 @@ func (a actor) removeRouter(vpc string) error {
 	return clearMountPoint(a.cfg.namespacePath(vpc))
 }
 
+func (a actor) makeNAT(r *router, id string) error {
+	g, _ := a.state.NATGateway(id)
+	n := a.byID.subnets[g.Subnet]
+	return r.makeNAT(a.cfg.namespacePath(id), g, n, a.byID.views[r.vpc].Links[n.ID])
+}
+
+func (a actor) makePeering(r *router, id string) error {
+	c, _ := a.state.VPCPeeringConnection(id)
+	other := a.router(c.Accepter)
+	if other == nil {
+		return errNoRouter
+	}
+	return r.makePeering(other, id)
+}
+
 // setRuleset makes the ruleset of a router that of the state, for the ENIs that exist.
 func (a actor) setRuleset(r *router) error {
-	var enis []network.ENI
+	v := a.byID.views[r.vpc]
+	var enis, others []network.ENI
 	for _, e := range a.state.ENIs {
-		if _, ok := a.get(e.ID); ok && a.byID.subnets[e.Subnet].VPC == r.vpc {
+		if _, ok := a.get(e.ID); !ok {
+			continue
+		}
+		if a.byID.subnets[e.Subnet].VPC == r.vpc {
 			enis = append(enis, e)
+		} else if slices.ContainsFunc(e.SecurityGroups, func(id string) bool { return slices.Contains(v.Foreign, id) }) {
+			others = append(others, e)
 		}
 	}
-	_, hostAddr := r.uplinkState()
-	table := classTable(enis)
-	if err := r.tables.replace(routerRuleset(a.state, r.vpc, enis, table, hostAddr)); err != nil {
+	ports := v.ports(enis)
+	foreign := make([]port, len(others))
+	for i, e := range others {
+		foreign[i] = port{ENI: e}
+	}
+	table := classTable(ports)
+	if err := r.tables.replace(routerRulesets(v, ports, foreign, table, r.uplinkEnds())...); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.classes = table
+	r.classes, r.view = table, v
 	return nil
 }
 
 // addHostRoute leads a prefix from the host into a router, with the host's end as source: that is how routers know what
 // the host itself sends.
 func (a actor) addHostRoute(r *router, s step) error {
-	l, err := a.host.handle.LinkByName(hostLinkName(a.cfg.Owner, r.vpc))
-	if err != nil {
-		return err
-	}
-	_, hostAddr := r.uplinkState()
-	return a.host.handle.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(s.Prefix),
-		Gw: hostAddr.Next().AsSlice(), Src: hostAddr.AsSlice(), Protocol: routeProtocol})
+	return a.host.addRoute(hostLinkName(a.cfg.Owner, r.vpc), s.Prefix, r.uplinkEnds())
 }
 
 func (a actor) removeUplink(ctx context.Context, name string) error {

@@ -26,6 +26,11 @@ type Config struct {
 	// [network.Attachment].
 	DNS []netip.Addr
 
+	// RoutedPublicAddresses says that the outside knows the way to the public addresses of the state's pools, which leads
+	// to this host: then they are the source of what ENIs send outside. If not, they reach the host's own network, and
+	// outside of it stands the host's address for them.
+	RoutedPublicAddresses bool
+
 	// Isolated leaves out the link between VPCs and the host: the host reaches no task and no task reaches the outside.
 	Isolated bool
 

@@ -16,36 +16,38 @@ func hardware(m network.MAC) net.HardwareAddr { return net.HardwareAddr(m[:]) }
 
 // makeENI makes the namespace of a task at path and links it to its router. What the router lets through is not its
 // business: until the ruleset knows the ENI, nothing.
-func (r *router) makeENI(path string, e network.ENI, a network.Attachment) error {
-	ns, err := makeNamespace(path, taskSysctls())
+func (r *router) makeENI(path string, e network.ENI, a network.Attachment, group uint32) error {
+	ns, err := makeNamespace(path, taskSysctls(e.IPv6.IsValid()))
 	if err != nil {
 		return err
 	}
 	defer ns.close()
-	if err := r.linkENI(ns, e, a); err != nil {
+	if err := r.linkPort(ns, linkName(e.ID), group, e, a); err != nil {
 		return errors.Join(err, r.dropLink(linkName(e.ID)), clearMountPoint(path))
 	}
 	return nil
 }
 
-func (r *router) linkENI(ns *namespace, e network.ENI, a network.Attachment) error {
+// linkPort links a namespace to its router, by a link of the group of its subnet.
+func (r *router) linkPort(ns *namespace, name string, group uint32, e network.ENI, a network.Attachment) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.HardwareAddr, attrs.Flags = linkName(e.ID), hardware(routerMAC()), net.FlagUp
+	attrs.Name, attrs.HardwareAddr, attrs.Flags, attrs.Group = name, hardware(routerMAC()), net.FlagUp, group
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = eniName, hardware(e.MAC), netlink.NsFd(ns.fd())
 	if err := r.handle.LinkAdd(veth); err != nil {
 		return fmt.Errorf("add link: %w", unsupportedLink(err))
 	}
 	index := veth.Attrs().Index
-	err := r.handle.NeighSet(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-		IP: e.PrivateIPv4.AsSlice(), HardwareAddr: hardware(e.MAC)})
-	if err != nil {
-		return fmt.Errorf("add neighbor: %w", err)
+	for _, at := range portNeighbors(e) {
+		if err := setNeighbor(r.handle, index, at.Addr, at.MAC); err != nil {
+			return fmt.Errorf("add neighbor: %w", err)
+		}
 	}
-	err = r.handle.RouteReplace(&netlink.Route{LinkIndex: index, Dst: ipNet(netip.PrefixFrom(e.PrivateIPv4, 32)),
-		Scope: netlink.SCOPE_LINK, Protocol: routeProtocol})
-	if err != nil {
-		return fmt.Errorf("add route: %w", err)
+	for _, to := range portRoutes(e) {
+		err := r.handle.RouteReplace(&netlink.Route{LinkIndex: index, Dst: ipNet(to.To), Scope: netlink.SCOPE_LINK, Protocol: routeProtocol})
+		if err != nil {
+			return fmt.Errorf("add route: %w", err)
+		}
 	}
 	if err := setUpENI(ns.handle, a); err != nil {
 		return err
@@ -90,18 +92,30 @@ func setUpENI(h *netlink.Handle, a network.Attachment) error {
 	if err := h.LinkSetUp(l); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
-	err = h.NeighSet(&netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-		IP: a.Gateway.AsSlice(), HardwareAddr: hardware(routerMAC())})
+	if err := setUpGateway(h, index, a.Gateway); err != nil || !a.IPv6Address.IsValid() {
+		return err
+	}
+	err = h.AddrAdd(l, &netlink.Addr{IPNet: ipNet(a.IPv6Address), Flags: unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD})
 	if err != nil {
+		return fmt.Errorf("add address: %w", err)
+	}
+	return setUpGateway(h, index, a.IPv6Gateway)
+}
+
+// setUpGateway leads everything to the router.
+func setUpGateway(h *netlink.Handle, link int, gateway netip.Addr) error {
+	if err := setNeighbor(h, link, gateway, routerMAC()); err != nil {
 		return fmt.Errorf("add the router as neighbor: %w", err)
 	}
-	err = h.RouteAdd(&netlink.Route{LinkIndex: index, Dst: ipNet(netip.PrefixFrom(a.Gateway, 32)), Scope: netlink.SCOPE_LINK})
-	if err != nil {
-		return fmt.Errorf("add route to the router: %w", err)
+	if gateway.Is4() {
+		err := h.RouteAdd(&netlink.Route{LinkIndex: link, Dst: ipNet(netip.PrefixFrom(gateway, 32)), Scope: netlink.SCOPE_LINK})
+		if err != nil {
+			return fmt.Errorf("add route to the router: %w", err)
+		}
 	}
-	err = h.RouteAdd(&netlink.Route{LinkIndex: index, Gw: a.Gateway.AsSlice()})
+	err := h.RouteAdd(&netlink.Route{LinkIndex: link, Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK)})
 	if err != nil {
-		return fmt.Errorf("add default route: %w", err)
+		return fmt.Errorf("add default route by %s: %w", gateway, err)
 	}
 	return nil
 }
@@ -125,6 +139,9 @@ func (f *Fabric) reap(items []reaped) {
 			byRouter[item.router] = map[netip.Addr]bool{}
 		}
 		byRouter[item.router][item.rec.ENI.PrivateIPv4] = true
+		if a := item.rec.ENI.IPv6; a.IsValid() {
+			byRouter[item.router][a] = true
+		}
 	}
 	for r, addrs := range byRouter {
 		if err := r.forgetConnections(addrs); err != nil {
@@ -169,7 +186,7 @@ type connections map[netip.Addr]bool
 // MatchConntrackFlow implements netlink.CustomConntrackFilter.
 func (c connections) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 	for _, ip := range []net.IP{flow.Forward.SrcIP, flow.Forward.DstIP, flow.Reverse.SrcIP, flow.Reverse.DstIP} {
-		if a, ok := netip.AddrFromSlice(ip.To4()); ok && c[a] {
+		if a, ok := netip.AddrFromSlice(ip); ok && c[a.Unmap()] {
 			return true
 		}
 	}
@@ -178,6 +195,22 @@ func (c connections) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 
 // forgetConnections removes the tracked connections of some addresses.
 func (r *router) forgetConnections(addrs map[netip.Addr]bool) error {
-	_, err := r.handle.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, connections(addrs))
-	return err
+	var errs []error
+	for _, f := range families() {
+		if !hasAny(addrs, f) {
+			continue
+		}
+		_, err := r.handle.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(f.af()), connections(addrs))
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func hasAny(addrs map[netip.Addr]bool, f family) bool {
+	for a := range addrs {
+		if familyOf(a) == f {
+			return true
+		}
+	}
+	return false
 }

@@ -13,16 +13,24 @@ import (
 // Registers of the nftables machine: register 1 holds 16 bytes, and the next ones follow it in words of 4 bytes, counted
 // from 8.
 const (
-	reg1       = 1
-	regWord4   = 8 + 4 // after the 16 bytes of an interface's name
-	regWord5   = 8 + 5
-	offsetSrc  = 12 // in the IPv4 header
-	offsetDst  = 16
-	offsetKind = 9
+	reg1     = 1
+	reg2     = 2
+	regWords = 8
 )
 
+// offsets of fields in the header of a family, and the length of addresses.
+type offsets struct{ src, dst, length uint32 }
+
+func (f family) offsets() offsets {
+	if f == ipv6 {
+		return offsets{8, 24, 16}
+	}
+	return offsets{12, 16, 4}
+}
+
 // expressions translates a statement for the kernel.
-func expressions(s statement) []expr.Any {
+func expressions(f family, s statement) []expr.Any {
+	at := f.offsets()
 	switch s := s.(type) {
 	case iif:
 		return []expr.Any{meta(expr.MetaKeyIIFNAME), equal(ifname(s.Name))}
@@ -34,53 +42,136 @@ func expressions(s statement) []expr.Any {
 		return []expr.Any{meta(expr.MetaKeyOIFNAME), inSet(s.Set)}
 	case notOIFIn:
 		return []expr.Any{meta(expr.MetaKeyOIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: s.Set, Invert: true}}
+	case notIIFIn:
+		return []expr.Any{meta(expr.MetaKeyIIFNAME), &expr.Lookup{SourceRegister: reg1, SetName: s.Set, Invert: true}}
 	case source:
-		return inPrefix(offsetSrc, s.Prefix)
+		return inPrefix(at.src, s.Prefix)
 	case dest:
-		return inPrefix(offsetDst, s.Prefix)
+		return inPrefix(at.dst, s.Prefix)
 	case sourceIn:
-		return []expr.Any{header(offsetSrc, 4), inSet(s.Set)}
+		return []expr.Any{header(at.src, at.length), inSet(s.Set)}
 	case destIn:
-		return []expr.Any{header(offsetDst, 4), inSet(s.Set)}
-	case sourceCheck:
-		return []expr.Any{
-			meta(expr.MetaKeyIIFTYPE), equal(binaryutil.NativeEndian.PutUint16(unix.ARPHRD_ETHER)), // others have no such header
-			meta(expr.MetaKeyIIFNAME),
-			&expr.Payload{DestRegister: regWord4, Base: expr.PayloadBaseNetworkHeader, Offset: offsetSrc, Len: 4},
-			&expr.Payload{DestRegister: regWord5, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6},
-			inSet(s.Set),
-		}
+		return []expr.Any{header(at.dst, at.length), inSet(s.Set)}
+	case sourceCheck, senderCheck:
+		return senderMatch(f, s)
 	case protocol:
-		return []expr.Any{header(offsetKind, 1), equal([]byte{s.Number})}
+		return []expr.Any{meta(expr.MetaKeyL4PROTO), equal([]byte{s.Number})}
 	case destPort:
 		return portRange(s)
 	case icmp:
 		return icmpMatch(s)
-	case tracked:
-		return connState(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
-	case untracked:
-		return connState(expr.CtStateBitINVALID)
-	case classOf:
-		offset := uint32(offsetDst)
-		if s.Source {
-			offset = offsetSrc
-		}
-		return []expr.Any{
-			header(offset, 4),
-			&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: classSet},
-			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
-		}
-	case classVerdict:
-		return []expr.Any{
-			meta(expr.MetaKeyMARK),
-			&expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: s.Map},
-		}
-	case masquerade:
-		return []expr.Any{&expr.Masq{}}
 	case verdict:
 		return []expr.Any{verdictOf(s)}
 	}
+	if list := stateExpressions(s); list != nil {
+		return list
+	}
+	if list := markExpressions(s); list != nil {
+		return list
+	}
+	return translating(f, s)
+}
+
+// senderMatch compares what only the sender's link can have.
+func senderMatch(f family, s statement) []expr.Any {
+	at := f.offsets()
+	list := []expr.Any{
+		meta(expr.MetaKeyIIFTYPE), equal(binaryutil.NativeEndian.PutUint16(unix.ARPHRD_ETHER)), // others have no such header
+		meta(expr.MetaKeyIIFNAME),
+	}
+	word := uint32(regWords + 4) // after the 16 bytes of an interface's name
+	name := ""
+	switch s := s.(type) {
+	case sourceCheck:
+		name = s.Set
+		list = append(list, &expr.Payload{DestRegister: word, Base: expr.PayloadBaseNetworkHeader, Offset: at.src, Len: at.length})
+		word += at.length / 4
+	case senderCheck:
+		name = s.Set
+	}
+	return append(list, &expr.Payload{DestRegister: word, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6}, inSet(name))
+}
+
+// stateExpressions translates what asks connection tracking or routing.
+func stateExpressions(s statement) []expr.Any {
+	switch s.(type) {
+	case tracked:
+		return connBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+	case untracked:
+		return connBits(expr.CtKeySTATE, expr.CtStateBitINVALID)
+	case translated:
+		return connBits(expr.CtKeySTATUS, 1<<5) // IPS_DST_NAT
+	case fromHere:
+		return []expr.Any{&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagSADDR: true},
+			equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL))}
+	case known:
+		return []expr.Any{&expr.Fib{Register: reg1, ResultOIF: true, FlagSADDR: true, FlagPRESENT: true}, equal([]byte{1})}
+	}
 	return nil
+}
+
+// markExpressions translates what has to do with marks, classes and groups of links.
+func markExpressions(s statement) []expr.Any {
+	mark := &expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}
+	switch s := s.(type) {
+	case markGroup:
+		return []expr.Any{meta(expr.MetaKeyIIFGROUP), mark}
+	case withinGroup:
+		return []expr.Any{meta(expr.MetaKeyIIFGROUP), &expr.Meta{Key: expr.MetaKeyOIFGROUP, Register: regWords + 1}, inSet(s.Set)}
+	case groupVerdict:
+		key := expr.MetaKeyOIFGROUP
+		if s.In {
+			key = expr.MetaKeyIIFGROUP
+		}
+		return []expr.Any{meta(key), &expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: s.Map}}
+	case classOf:
+		key := expr.MetaKeyOIFNAME
+		if s.Source {
+			key = expr.MetaKeyIIFNAME
+		}
+		return []expr.Any{meta(key), &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: classSet}, mark}
+	case classVerdict:
+		return []expr.Any{meta(expr.MetaKeyMARK), &expr.Lookup{SourceRegister: reg1, DestRegister: 0, IsDestRegSet: true, SetName: s.Map}}
+	}
+	return nil
+}
+
+// translating translates what changes addresses.
+func translating(f family, s statement) []expr.Any {
+	at := f.offsets()
+	mapped := func(offset uint32, name string, kind expr.NATType) []expr.Any {
+		return []expr.Any{
+			header(offset, at.length),
+			&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: name},
+			&expr.NAT{Type: kind, Family: f.number(), RegAddrMin: reg1},
+		}
+	}
+	switch s := s.(type) {
+	case masquerade:
+		return []expr.Any{&expr.Masq{}}
+	case masqPorts:
+		return []expr.Any{
+			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(s.From)},
+			&expr.Immediate{Register: reg2, Data: binaryutil.BigEndian.PutUint16(s.To)},
+			&expr.Masq{ToPorts: true, RegProtoMin: reg1, RegProtoMax: reg2},
+		}
+	case snatMap:
+		return mapped(at.src, s.Map, expr.NATTypeSourceNAT)
+	case dnatMap:
+		return mapped(at.dst, s.Map, expr.NATTypeDestNAT)
+	case snat:
+		return []expr.Any{&expr.Immediate{Register: reg1, Data: s.To.AsSlice()},
+			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: f.number(), RegAddrMin: reg1}}
+	}
+	return nil
+}
+
+// number returns the family as the kernel counts them.
+func (f family) number() uint32 {
+	if f == ipv6 {
+		return unix.NFPROTO_IPV6
+	}
+	return unix.NFPROTO_IPV4
 }
 
 func meta(key expr.MetaKey) *expr.Meta { return &expr.Meta{Key: key, Register: reg1} }
@@ -99,20 +190,22 @@ func transport(offset, length uint32) *expr.Payload {
 	return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: length}
 }
 
-// connState matches any of some states of connection tracking.
-func connState(bits uint32) []expr.Any {
+// connBits matches any of some bits of what connection tracking knows.
+func connBits(key expr.CtKey, bits uint32) []expr.Any {
 	zero := make([]byte, 4)
 	return []expr.Any{
-		&expr.Ct{Register: reg1, Key: expr.CtKeySTATE},
+		&expr.Ct{Register: reg1, Key: key},
 		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: zero},
 	}
 }
 
 func inPrefix(offset uint32, p netip.Prefix) []expr.Any {
-	list := []expr.Any{header(offset, 4)}
+	bits := p.Addr().BitLen()
+	length := uint32(bits / 8)
+	list := []expr.Any{header(offset, length)}
 	if !p.IsSingleIP() {
-		list = append(list, &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)})
+		list = append(list, &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: length, Mask: net.CIDRMask(p.Bits(), bits), Xor: make([]byte, length)})
 	}
 	return append(list, equal(p.Addr().AsSlice()))
 }
@@ -138,6 +231,6 @@ func icmpMatch(s icmp) []expr.Any {
 }
 
 func verdictOf(v verdict) *expr.Verdict {
-	kinds := map[string]expr.VerdictKind{"accept": expr.VerdictAccept, "drop": expr.VerdictDrop, "jump": expr.VerdictJump, "goto": expr.VerdictGoto}
+	kinds := map[string]expr.VerdictKind{"accept": expr.VerdictAccept, "drop": expr.VerdictDrop, "jump": expr.VerdictJump, "goto": expr.VerdictGoto, "return": expr.VerdictReturn}
 	return &expr.Verdict{Kind: kinds[v.Kind], Chain: v.Chain}
 }

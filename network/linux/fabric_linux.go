@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
+	"golang.org/x/sys/unix"
 )
 
 // Fabric makes VPCs real with the namespaces, links, routes and nftables of one Linux host.
@@ -41,20 +42,50 @@ type index struct {
 	vpcs    map[string]network.VPC
 	subnets map[string]network.Subnet
 	groups  map[string]network.SecurityGroup
+	views   map[string]view       // by VPC
+	public  map[string]netip.Addr // elastic addresses by ENI
+	namedBy map[string][]string   // VPCs whose rules name a group of another one, by the group
+	targets map[string]bool       // what routes name
+	outside map[string]bool       // VPCs with a route to an internet gateway
 }
 
 func newIndex(s network.State) index {
-	x := index{map[string]network.VPC{}, map[string]network.Subnet{}, map[string]network.SecurityGroup{}}
-	for _, v := range s.VPCs {
-		x.vpcs[v.ID] = v
-	}
+	x := index{map[string]network.VPC{}, map[string]network.Subnet{}, map[string]network.SecurityGroup{}, map[string]view{},
+		map[string]netip.Addr{}, map[string][]string{}, map[string]bool{}, map[string]bool{}}
 	for _, n := range s.Subnets {
 		x.subnets[n.ID] = n
 	}
 	for _, g := range s.SecurityGroups {
 		x.groups[g.ID] = g
 	}
+	for _, a := range s.Addresses {
+		if a.ENI != "" {
+			x.public[a.ENI] = a.PublicIP
+		}
+	}
+	for _, t := range s.RouteTables {
+		for _, r := range t.Routes {
+			x.targets[r.Target] = true
+		}
+	}
+	s.ENIs = nil
+	for _, vpc := range s.VPCs {
+		v := newView(s, vpc.ID)
+		x.vpcs[vpc.ID], x.views[vpc.ID], x.outside[vpc.ID] = vpc, v, v.leadsOutside()
+		for _, g := range v.Foreign {
+			x.namedBy[g] = append(x.namedBy[g], vpc.ID)
+		}
+	}
 	return x
+}
+
+// port returns an ENI with its public address.
+func (x index) port(e network.ENI) port {
+	p := port{ENI: e, Public: e.PublicIPv4, Out: e.AssignPublicIP || e.PublicIPv4.IsValid()}
+	if a, elastic := x.public[e.ID]; elastic {
+		p.Public, p.Out = a, true
+	}
+	return p
 }
 
 var (
@@ -131,7 +162,7 @@ func (f *Fabric) remember(o observed) {
 	clear(f.attached)
 	clear(f.holders)
 	for id, rec := range o.Records {
-		if o.Namespaces[id] && o.Routers[rec.VPC].Links[linkName(id)] {
+		if o.Namespaces[id] && o.Routers[rec.VPC].has(linkName(id)) {
 			f.attached[id] = rec
 			for _, h := range holdings(rec.VPC, rec.ENI) {
 				f.holders[h] = id
@@ -227,10 +258,97 @@ func (f *Fabric) build(ctx context.Context, r *router, rec record) error {
 	if err := f.makeENI(ctx, r, rec); err != nil {
 		return err
 	}
-	if err := r.admit(nil, rec.ENI); err != nil {
+	p := f.byID.port(rec.ENI)
+	err := r.admit(nil, p)
+	if err == nil {
+		err = errors.Join(f.befriend(rec.VPC, nil, &p), f.reroute(r, nil, &p), f.publish(r, nil, &p))
+	}
+	if err != nil {
 		return errors.Join(err, f.expel(rec))
 	}
 	return nil
+}
+
+// befriend tells the VPCs whose rules name an ENI's groups what its addresses are.
+func (f *Fabric) befriend(own string, old, p *port) error {
+	var errs []error
+	told := map[string]bool{own: true}
+	for _, e := range []*port{old, p} {
+		if e == nil {
+			continue
+		}
+		for _, g := range e.SecurityGroups {
+			for _, vpc := range f.byID.namedBy[g] {
+				if r := f.router(vpc); r != nil && !told[vpc] {
+					told[vpc] = true
+					errs = append(errs, r.befriend(old, p))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reroute sets the routes whose target is an ENI.
+func (f *Fabric) reroute(r *router, old, p *port) error {
+	id := ""
+	var have, want []route
+	v := f.byID.views[r.vpc]
+	if old != nil {
+		id, have = old.ID, nil
+	}
+	if p != nil {
+		id = p.ID
+	}
+	if !f.byID.targets[id] {
+		return nil
+	}
+	if old != nil {
+		have = v.routesTo(old.ENI)
+	}
+	if p != nil {
+		want = v.routesTo(p.ENI)
+	}
+	var errs []error
+	for _, to := range want {
+		errs = append(errs, r.addRoute(to))
+	}
+	for _, to := range have {
+		if !slices.Contains(want, to) {
+			errs = append(errs, r.dropRoute(to))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// publish leads an ENI's own public address from the host to it.
+func (f *Fabric) publish(r *router, old, p *port) error {
+	var was, is netip.Addr
+	if old != nil {
+		was = old.Public
+	}
+	if p != nil {
+		is = p.Public
+	}
+	ends := r.uplinkEnds()
+	if was == is || !ends.IPv4.IsValid() {
+		return nil
+	}
+	var removed, added []setElement
+	var errs []error
+	if is.IsValid() {
+		errs = append(errs, f.host.addRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(is, 32), ends))
+		added = append(added, setElement{ipv4, publicSet, addrs, element{Addr: is}})
+	}
+	if was.IsValid() {
+		errs = append(errs, f.host.dropRoute(netip.PrefixFrom(was, 32)))
+		removed = append(removed, setElement{ipv4, publicSet, addrs, element{Addr: was}})
+	}
+	err := f.host.tables.edit(hostTable(f.cfg.Owner), removed, nil, added)
+	if errors.Is(err, unix.ENOENT) && p == nil {
+		err = nil // somebody flushed the table
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // makeENI makes an ENI and then records it, in this order, so that the record vouches for the rest. Nothing passes it
@@ -239,7 +357,8 @@ func (f *Fabric) makeENI(ctx context.Context, r *router, rec record) error {
 	if err := f.claim(ctx, rec); err != nil {
 		return err
 	}
-	if err := r.makeENI(rec.Attachment.NetNS, rec.ENI, rec.Attachment); err != nil {
+	group := f.byID.views[rec.VPC].Links[rec.ENI.Subnet]
+	if err := r.makeENI(rec.Attachment.NetNS, rec.ENI, rec.Attachment, group); err != nil {
 		f.release(rec)
 		return err
 	}
@@ -265,14 +384,23 @@ func (f *Fabric) change(r *router, have, want record) error {
 	if sameRecord(have, want) {
 		return nil
 	}
-	if err := r.admit(&have.ENI, want.ENI); err != nil {
+	if err := f.exchange(r, have.ENI, want.ENI); err != nil {
 		return err
 	}
 	if err := f.records.replace(want); err != nil {
-		return errors.Join(err, r.admit(&want.ENI, have.ENI))
+		return errors.Join(err, f.exchange(r, want.ENI, have.ENI))
 	}
 	f.setAttached(want)
 	return nil
+}
+
+// exchange lets an ENI through as another one of the same addresses.
+func (f *Fabric) exchange(r *router, have, want network.ENI) error {
+	old, p := f.byID.port(have), f.byID.port(want)
+	if err := r.admit(&old, p); err != nil {
+		return err
+	}
+	return errors.Join(f.befriend(r.vpc, &old, &p), f.reroute(r, &old, &p), f.publish(r, &old, &p))
 }
 
 // Detach implements [network.Fabric].
@@ -302,11 +430,8 @@ func (f *Fabric) expel(rec record) error {
 	}
 	r := f.router(rec.VPC)
 	if r != nil {
-		if err := r.refuse(rec.ENI); err != nil {
+		if err := f.withdraw(r, f.byID.port(rec.ENI)); err != nil {
 			return err
-		}
-		if err := r.dropRoute(eniRoute(rec.ENI)); err != nil {
-			return fmt.Errorf("drop route: %w", err)
 		}
 	}
 	if err := clearMountPoint(f.cfg.namespacePath(id)); err != nil {
@@ -319,6 +444,17 @@ func (f *Fabric) expel(rec record) error {
 	f.mu.Unlock()
 	f.reaper.push(reaped{router: r, rec: rec, done: done}, f.reap)
 	return nil
+}
+
+// withdraw takes an ENI out of rulesets and routes.
+func (f *Fabric) withdraw(r *router, p port) error {
+	errs := []error{r.refuse(p), f.befriend(r.vpc, &p, nil), f.reroute(r, &p, nil), f.publish(r, &p, nil)}
+	for _, to := range portRoutes(p.ENI) {
+		if err := r.dropRoute(to); err != nil {
+			errs = append(errs, fmt.Errorf("drop route: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // reaped notes that nothing is left of an ENI.
@@ -335,7 +471,7 @@ func (f *Fabric) reachOutside(ctx context.Context, vpc string, e network.ENI) er
 	f.mu.Lock()
 	done := f.forwards
 	f.mu.Unlock()
-	if done || !e.AssignPublicIP || f.cfg.Isolated || !leadsOutside(f.state, vpc) || !f.host.outside() {
+	if done || !f.byID.port(e).Out || f.cfg.Isolated || !f.byID.outside[vpc] || !f.host.outside() {
 		return nil
 	}
 	return f.startForwarding(ctx)

@@ -172,14 +172,34 @@ func deleteLink(h *netlink.Handle, l netlink.Link) error {
 	return nil
 }
 
+// addRoute leads a prefix from the host into an uplink, with the host's end as source.
+func (h *host) addRoute(link string, to netip.Prefix, ends uplinkEnds) error {
+	l, err := h.handle.LinkByName(link)
+	if err != nil {
+		return err
+	}
+	from := ends.of(familyOf(to.Addr()))
+	return h.handle.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(to), Gw: from.Next().AsSlice(),
+		Src: from.AsSlice(), Protocol: routeProtocol})
+}
+
+// dropRoute removes what addRoute adds; it may be gone.
+func (h *host) dropRoute(to netip.Prefix) error {
+	err := h.handle.RouteDel(&netlink.Route{Dst: ipNet(to), Protocol: routeProtocol})
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
 // freePair returns a link-local pair of addresses for an uplink that nothing on the host uses: the host's end and the
-// router's. The search starts at a place that depends on seed, so that fabrics rarely meet.
+// router's. The two after them are the uplink's, too. The search starts at a place that depends on seed, so that fabrics rarely meet.
 func freePair(taken []netip.Prefix, seed uint32) (hostAddr, routerAddr netip.Addr, err error) {
 	// 169.254.1.0 to 169.254.159.255: clear of what RFC 3927 reserves, of 169.254.169.254 and of what ECS uses.
-	const pairs = 159 * 128
-	for i := range uint32(pairs) {
-		n := (seed + i) % pairs
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(1 + n/128), byte(n % 128 * 2)}), 31)
+	const blocks = 159 * 64
+	for i := range uint32(blocks) {
+		n := (seed + i) % blocks
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(1 + n/64), byte(n % 64 * 4)}), 30)
 		free := true
 		for _, t := range taken {
 			// A route as wide as 169.254.0.0/16 is the usual one of a host with link-local addresses; ours is longer and wins.
@@ -197,9 +217,9 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	if n == nil {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
 	}
-	addr, ok := netip.AddrFromSlice(n.IP.To4())
+	addr, ok := netip.AddrFromSlice(n.IP)
 	ones, _ := n.Mask.Size()
-	return netip.PrefixFrom(addr, ones), ok
+	return netip.PrefixFrom(addr.Unmap(), ones), ok
 }
 
 // ipNet converts a prefix.

@@ -198,7 +198,7 @@ func TestRepair(t *testing.T) {
 	damage := map[string]func() error{
 		"router's table":   func() error { return r.tables.remove(routerTable) },
 		"host's table":     func() error { return f.host.tables.remove(hostTable("repair")) },
-		"ENI's route":      func() error { return r.dropRoute(eniRoute(s.ENIs[0])) },
+		"ENI's route":      func() error { return r.dropRoute(portRoutes(s.ENIs[0])[0]) },
 		"router's address": func() error { return r.dropAddr(s.Subnets[0].Gateway()) },
 		"uplink":           func() error { return r.dropLink(uplinkName) },
 		"ip_forward":       func() error { return f.host.setForwards(false) },

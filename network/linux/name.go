@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/fardel-io/fardel/network"
@@ -21,6 +23,31 @@ const (
 // linkName returns the name of the router's end of an ENI. It is at most 15 bytes long, as the kernel demands, and the
 // same each time, so that what a dead process left is recognised.
 func linkName(eniID string) string { return "e" + short(14, eniID) }
+
+// natLink returns the name of the router's end of a NAT gateway. It depends on all that the gateway's namespace is made
+// of, so one that is changed is made anew.
+func natLink(g network.NATGateway) string {
+	return "n" + short(14, g.ID, g.Subnet, g.PrivateIPv4.String())
+}
+
+func natMAC(g network.NATGateway) network.MAC { return network.NewMAC(g.ID) }
+
+// peeringLink returns the name of both ends of a peering connection.
+func peeringLink(id string) string { return "p" + short(14, id) }
+
+// peeringMAC returns the hardware address of one end of a peering connection.
+func peeringMAC(id string, first bool) network.MAC {
+	return network.NewMAC(id, strconv.FormatBool(first))
+}
+
+// peeringAddr is the address of whoever is at the other end of a peering connection. Nobody has it: it leads to a
+// hardware address.
+func peeringAddr(f family) netip.Addr {
+	if f == ipv6 {
+		return network.IPv6Gateway()
+	}
+	return netip.AddrFrom4([4]byte{169, 254, 0, 1})
+}
 
 // hostLinkName returns the name of the host's end of a VPC's uplink.
 func hostLinkName(owner, vpcID string) string { return hostLinkHead + short(8, owner, vpcID) }

@@ -170,8 +170,12 @@ func writeAt(dir int, name, value string) error {
 }
 
 // taskSysctls are those of a task's namespace.
-func taskSysctls() []sysctl {
-	return append(noIPv6(),
+func taskSysctls(withIPv6 bool) []sysctl {
+	list := noIPv6()
+	if withIPv6 {
+		list = staticIPv6()
+	}
+	return append(list,
 		// As on Fargate and in Docker: a container that does not run as root may listen on any port and send pings.
 		sysctl{path: "ipv4/ip_unprivileged_port_start", value: "0"},
 		// In a user namespace, groups that it does not map are invalid.
@@ -184,15 +188,42 @@ func noIPv6() []sysctl {
 	return []sysctl{{path: "ipv6/conf/all/disable_ipv6", value: "1"}, {path: "ipv6/conf/default/disable_ipv6", value: "1"}}
 }
 
-// routerSysctls are those of a router's namespace. All are written, since a new namespace takes some from the host.
-func routerSysctls() []sysctl {
-	list := append(noIPv6(),
-		sysctl{path: "ipv4/ip_forward", value: "1"},
-		sysctl{path: "ipv4/neigh/default/proxy_delay", value: "0"}, // else an answer for another's address waits up to 0.8 s
-	)
+// staticIPv6 switches off what interfaces do by themselves: they have the addresses and routes that they are given.
+func staticIPv6() []sysctl {
+	list := []sysctl{{path: "ipv6/conf/all/disable_ipv6", value: "0"}}
 	for _, scope := range []string{"all", "default"} {
 		list = append(list,
-			sysctl{path: "ipv4/conf/" + scope + "/rp_filter", value: "1"},
+			sysctl{path: "ipv6/conf/" + scope + "/accept_ra", value: "0"},
+			sysctl{path: "ipv6/conf/" + scope + "/autoconf", value: "0"},
+			sysctl{path: "ipv6/conf/" + scope + "/accept_redirects", value: "0"},
+			sysctl{path: "ipv6/conf/" + scope + "/accept_dad", value: "0"},
+			sysctl{path: "ipv6/conf/" + scope + "/addr_gen_mode", value: "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local addresses
+		)
+	}
+	return append(list, sysctl{path: "ipv6/conf/default/disable_ipv6", value: "0"})
+}
+
+// routerSysctls are those of a router's namespace. All are written, since a new namespace takes some from the host.
+// Whether a source address may come by a link is for the ruleset to say, which knows better than routes.
+func routerSysctls() []sysctl {
+	list := append(staticIPv6(), forwardingSysctls()...)
+	list = append(list,
+		sysctl{path: "ipv6/conf/all/forwarding", value: "1"},
+		sysctl{path: "ipv6/conf/default/forwarding", value: "1"},
+		sysctl{path: "ipv4/neigh/default/proxy_delay", value: "0"}, // else an answer for another's address waits up to 0.8 s
+	)
+	// The router answers for every address: a task that asks for a neighbour's gets the router's.
+	return append(list, sysctl{path: "ipv4/conf/default/proxy_arp", value: "1"})
+}
+
+// natSysctls are those of a NAT gateway's namespace.
+func natSysctls() []sysctl { return append(noIPv6(), forwardingSysctls()...) }
+
+func forwardingSysctls() []sysctl {
+	list := []sysctl{{path: "ipv4/ip_forward", value: "1"}}
+	for _, scope := range []string{"all", "default"} {
+		list = append(list,
+			sysctl{path: "ipv4/conf/" + scope + "/rp_filter", value: "0"},
 			sysctl{path: "ipv4/conf/" + scope + "/send_redirects", value: "0"},
 			sysctl{path: "ipv4/conf/" + scope + "/accept_redirects", value: "0"},
 			sysctl{path: "ipv4/conf/" + scope + "/accept_source_route", value: "0"},
@@ -200,8 +231,7 @@ func routerSysctls() []sysctl {
 			sysctl{path: "ipv4/conf/" + scope + "/arp_ignore", value: "0"},
 		)
 	}
-	// The router answers for every address: a task that asks for a neighbour's gets the router's.
-	return append(list, sysctl{path: "ipv4/conf/default/proxy_arp", value: "1"})
+	return list
 }
 
 // loopback returns the link that every namespace is born with; its index is LOOPBACK_IFINDEX.

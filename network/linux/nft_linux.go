@@ -1,9 +1,12 @@
 package linux
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -80,38 +83,27 @@ func (t *tables) exists(name string) (bool, error) {
 	return found, err
 }
 
-// remove removes a table. No error if there is none.
+// remove removes a table, of both families. No error if there is none.
 func (t *tables) remove(name string) error {
 	return t.transaction(false, func(c *nftables.Conn) error {
-		table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: name}
-		c.AddTable(table) // removing a missing table is an error, adding one that is there is not
-		c.DelTable(table)
+		for _, f := range families() {
+			table := tableOf(f, name)
+			c.AddTable(table) // removing a missing table is an error, adding one that is there is not
+			c.DelTable(table)
+		}
 		return nil
 	})
 }
 
-// replace makes r the content of its table, whatever was in it. Connections that are tracked stay so.
-func (t *tables) replace(r ruleset) error {
+func tableOf(f family, name string) *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamily(f.number()), Name: name}
+}
+
+// replace makes rulesets the content of their tables, whatever was in them. Connections that are tracked stay so.
+func (t *tables) replace(rulesets ...ruleset) error {
 	return t.transaction(true, func(c *nftables.Conn) error {
-		table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: r.Table}
-		c.AddTable(table)
-		c.DelTable(table)
-		c.AddTable(table)
-		sets := map[string]*nftables.Set{}
-		for _, s := range r.Sets {
-			sets[s.Name] = t.set(table, s.Name, s.Kind)
-			if err := c.AddSet(sets[s.Name], nil); err != nil {
-				return err
-			}
-		}
-		for _, ch := range r.Chains {
-			c.AddChain(chainOf(table, ch))
-		}
-		for _, ch := range r.Chains {
-			addRules(c, table, ch)
-		}
-		for _, s := range r.Sets {
-			if err := addElements(c, sets[s.Name], s.Kind, s.Elements); err != nil {
+		for _, r := range rulesets {
+			if err := t.fill(c, r); err != nil {
 				return err
 			}
 		}
@@ -119,25 +111,52 @@ func (t *tables) replace(r ruleset) error {
 	})
 }
 
-// edit removes some elements, adds chains, and adds other elements.
+func (t *tables) fill(c *nftables.Conn, r ruleset) error {
+	table := tableOf(r.Family, r.Table)
+	c.AddTable(table)
+	c.DelTable(table)
+	c.AddTable(table)
+	sets := map[string]*nftables.Set{}
+	for _, s := range r.Sets {
+		sets[s.Name] = t.set(table, r.Family, s.Name, s.Kind)
+		if err := c.AddSet(sets[s.Name], nil); err != nil {
+			return err
+		}
+	}
+	for _, ch := range r.Chains {
+		c.AddChain(chainOf(table, ch))
+	}
+	for _, ch := range r.Chains {
+		addRules(c, table, r.Family, ch)
+	}
+	for _, s := range r.Sets {
+		if err := addElements(c, sets[s.Name], s.Kind, s.Elements); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// edit removes some elements, adds chains to the tables of both families, and adds other elements.
 func (t *tables) edit(tableName string, removed []setElement, chains []chain, added []setElement) error {
 	return t.transaction(false, func(c *nftables.Conn) error {
-		table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
 		for _, e := range removed {
 			list, err := elementsOf(e.Kind, []element{e.element})
 			if err != nil {
 				return err
 			}
-			if err := c.SetDeleteElements(t.set(table, e.Set, e.Kind), list); err != nil {
+			if err := c.SetDeleteElements(t.set(tableOf(e.Family, tableName), e.Family, e.Set, e.Kind), list); err != nil {
 				return err
 			}
 		}
-		for _, ch := range chains {
-			c.AddChain(chainOf(table, ch))
-			addRules(c, table, ch)
+		for _, f := range families() {
+			for _, ch := range chains {
+				c.AddChain(chainOf(tableOf(f, tableName), ch))
+				addRules(c, tableOf(f, tableName), f, ch)
+			}
 		}
 		for _, e := range added {
-			if err := addElements(c, t.set(table, e.Set, e.Kind), e.Kind, []element{e.element}); err != nil {
+			if err := addElements(c, t.set(tableOf(e.Family, tableName), e.Family, e.Set, e.Kind), e.Kind, []element{e.element}); err != nil {
 				return err
 			}
 		}
@@ -147,40 +166,59 @@ func (t *tables) edit(tableName string, removed []setElement, chains []chain, ad
 
 // set describes a set to the library. IDs tell the sets of a batch apart; the library's own counter is shared by all of
 // a program's sockets without a lock.
-func (t *tables) set(table *nftables.Table, name string, kind setKind) *nftables.Set {
+func (t *tables) set(table *nftables.Table, f family, name string, kind setKind) *nftables.Set {
 	t.nextID++
-	s := &nftables.Set{Table: table, Name: name, ID: t.nextID, KeyType: nftables.TypeIPAddr}
+	address := nftables.TypeIPAddr
+	if f == ipv6 {
+		address = nftables.TypeIP6Addr
+	}
+	s := &nftables.Set{Table: table, Name: name, ID: t.nextID, KeyType: address}
 	switch kind {
+	case ranges:
+		s.Interval = true
 	case interfaces:
 		s.KeyType, s.KeyByteOrder = nftables.TypeIFName, binaryutil.NativeEndian
 	case sources:
-		s.KeyType = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr, nftables.TypeEtherAddr)
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeIFName, address, nftables.TypeEtherAddr)
+		s.Concatenation = true
+	case hardwares:
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeEtherAddr)
 		s.Concatenation = true
 	case classes:
-		s.IsMap, s.DataType = true, nftables.TypeMark
+		s.IsMap, s.KeyType, s.DataType = true, nftables.TypeIFName, nftables.TypeMark
+		s.KeyByteOrder = binaryutil.NativeEndian
 	case verdicts:
 		s.IsMap, s.KeyType, s.DataType = true, nftables.TypeMark, nftables.TypeVerdict
+		s.KeyByteOrder = binaryutil.NativeEndian
+	case translations:
+		s.IsMap, s.DataType = true, address
+	case groupPairs:
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeDevGroup, nftables.TypeDevGroup)
+		s.Concatenation = true
+	case groupVerdicts:
+		s.IsMap, s.KeyType, s.DataType = true, nftables.TypeDevGroup, nftables.TypeVerdict
 		s.KeyByteOrder = binaryutil.NativeEndian
 	}
 	return s
 }
 
 func addElements(c *nftables.Conn, s *nftables.Set, kind setKind, elements []element) error {
-	for len(elements) > 0 {
-		n := min(len(elements), nftChunk)
-		list, err := elementsOf(kind, elements[:n])
-		if err != nil {
+	list, err := elementsOf(kind, elements)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(list, nftChunk) {
+		if err := c.SetAddElements(s, part); err != nil {
 			return err
 		}
-		if err := c.SetAddElements(s, list); err != nil {
-			return err
-		}
-		elements = elements[n:]
 	}
 	return nil
 }
 
 func elementsOf(kind setKind, elements []element) ([]nftables.SetElement, error) {
+	if kind == ranges {
+		return rangeElements(elements), nil
+	}
 	list := make([]nftables.SetElement, len(elements))
 	for i, e := range elements {
 		switch kind {
@@ -189,16 +227,61 @@ func elementsOf(kind setKind, elements []element) ([]nftables.SetElement, error)
 		case interfaces:
 			list[i].Key = ifname(e.Interface)
 		case sources:
-			list[i].Key = append(append(ifname(e.Interface), e.Addr.AsSlice()...), append(e.MAC[:], 0, 0)...) // in words of 4 bytes
+			list[i].Key = slices.Concat(ifname(e.Interface), e.Addr.AsSlice(), e.MAC[:], []byte{0, 0}) // in words of 4 bytes
+		case hardwares:
+			list[i].Key = slices.Concat(ifname(e.Interface), e.MAC[:], []byte{0, 0})
 		case classes:
-			list[i].Key, list[i].Val = e.Addr.AsSlice(), binaryutil.NativeEndian.PutUint32(e.Class)
+			list[i].Key, list[i].Val = ifname(e.Interface), binaryutil.NativeEndian.PutUint32(e.Class)
 		case verdicts:
 			list[i].Key, list[i].VerdictData = binaryutil.NativeEndian.PutUint32(e.Class), verdictOf(e.Verdict)
+		case translations:
+			list[i].Key, list[i].Val = e.Addr.AsSlice(), e.To.AsSlice()
+		case groupPairs:
+			group := binaryutil.NativeEndian.PutUint32(e.Group)
+			list[i].Key = slices.Concat(group, group)
+		case groupVerdicts:
+			list[i].Key, list[i].VerdictData = binaryutil.NativeEndian.PutUint32(e.Group), verdictOf(e.Verdict)
 		default:
 			return nil, fmt.Errorf("set kind %d has no elements", kind)
 		}
 	}
 	return list, nil
+}
+
+// rangeElements returns prefixes as the kernel's sets of intervals have them: the first address of each and the first one
+// after it, with no overlaps.
+func rangeElements(elements []element) []nftables.SetElement {
+	prefixes := make([]netip.Prefix, 0, len(elements))
+	for _, e := range elements {
+		prefixes = append(prefixes, e.Prefix)
+	}
+	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	var list []nftables.SetElement
+	var last netip.Prefix
+	for _, p := range prefixes {
+		if last.IsValid() && last.Overlaps(p) {
+			continue // it begins after the wider one, and so is inside
+		}
+		last = p
+		list = append(list, nftables.SetElement{Key: p.Addr().AsSlice()})
+		if end := after(p); end.IsValid() {
+			list = append(list, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
+		}
+	}
+	return list
+}
+
+// after returns the first address after a prefix; the zero value if there is none.
+func after(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := range b {
+		bits := min(max(p.Bits()-8*i, 0), 8)
+		b[i] |= byte(0xff >> bits)
+	}
+	end, _ := netip.AddrFromSlice(b)
+	return end.Next()
 }
 
 // ifname returns the name of an interface as nftables compares it.
@@ -214,7 +297,7 @@ func chainOf(table *nftables.Table, ch chain) *nftables.Chain {
 		return c
 	}
 	points := map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "input": nftables.ChainHookInput,
-		"forward": nftables.ChainHookForward, "postrouting": nftables.ChainHookPostrouting}
+		"forward": nftables.ChainHookForward, "output": nftables.ChainHookOutput, "postrouting": nftables.ChainHookPostrouting}
 	policy := nftables.ChainPolicyAccept
 	if ch.Hook.Drop {
 		policy = nftables.ChainPolicyDrop
@@ -224,11 +307,11 @@ func chainOf(table *nftables.Table, ch chain) *nftables.Chain {
 	return c
 }
 
-func addRules(c *nftables.Conn, table *nftables.Table, ch chain) {
+func addRules(c *nftables.Conn, table *nftables.Table, f family, ch chain) {
 	for _, r := range ch.Rules {
 		var exprs []expr.Any
 		for _, s := range r {
-			exprs = append(exprs, expressions(s)...)
+			exprs = append(exprs, expressions(f, s)...)
 		}
 		c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Table: table, Name: ch.Name}, Exprs: exprs})
 	}

@@ -20,12 +20,16 @@ type observed struct {
 
 // observedRouter is what is in a router's namespace.
 type observedRouter struct {
-	Links     map[string]bool     // names of the router's ends of ENIs
+	Links     map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
 	Uplink    netip.Addr          // the router's address on its uplink; invalid if it has none
 	Addrs     map[netip.Addr]bool // addresses that the router has itself, beside the uplink's
 	Routes    map[route]bool
+	Tables    map[tableRule]bool // which packets have a route table of their own
 	Neighbors map[neighbor]bool
 }
+
+// has reports whether there is a link.
+func (r observedRouter) has(link string) bool { _, ok := r.Links[link]; return ok }
 
 // hostLink is the host's end of an uplink.
 type hostLink struct {
@@ -34,10 +38,23 @@ type hostLink struct {
 	Routes map[netip.Prefix]bool // what the host sends into it
 }
 
-// route is one of a router's routes: to an ENI's link, through the uplink, or, with neither, into nothing.
+// route is one of a router's routes: to a link, through one, or, without any, into nothing.
 type route struct {
-	To   netip.Prefix
-	Link string
+	Table    uint32 // the group of the links of a subnet; 0 is the main table, which knows who has which address
+	To       netip.Prefix
+	Link     string
+	Via      netip.Addr // the next hop; the zero value if To is on the link
+	Main     bool       // goes on in the main table
+	Fallback bool       // used while there is no other one to the same destination
+}
+
+// key says which route another one replaces.
+func (r route) key() route { return route{Table: r.Table, To: r.To, Fallback: r.Fallback} }
+
+// tableRule has the packets that are marked with a table's number routed by it.
+type tableRule struct {
+	Family family
+	Table  uint32
 }
 
 // neighbor says which hardware address has an IP address on a link, so that nobody need ask and nobody can lie.
@@ -52,5 +69,6 @@ type wanted struct {
 	Owner    string
 	State    network.State
 	Isolated bool
+	Routed   bool // the outside knows the way to public addresses
 	DNS      []netip.Addr
 }

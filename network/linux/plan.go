@@ -15,7 +15,11 @@ import (
 // is pure. A VPC that cannot have its uplink because the host uses its addresses is made without, and conflicts says
 // so.
 func plan(o observed, w wanted) (steps []step, conflicts []error) {
-	p := &planner{observed: o, wanted: w, uplinks: map[string]bool{}}
+	p := &planner{observed: o, wanted: w, views: map[string]view{}, ports: map[string][]port{}, uplinks: map[string]bool{}, hosted: map[string]bool{}}
+	for _, v := range w.State.VPCs {
+		p.views[v.ID] = newView(w.State, v.ID)
+		p.ports[v.ID] = p.views[v.ID].ports(w.State.ENIs)
+	}
 	p.planUplinks()
 	for _, v := range w.State.VPCs {
 		p.planRouter(v)
@@ -34,27 +38,36 @@ func plan(o observed, w wanted) (steps []step, conflicts []error) {
 type planner struct {
 	observed
 	wanted
-	uplinks   map[string]bool // VPCs that have or get an uplink
+	views     map[string]view
+	ports     map[string][]port // of each VPC
+	uplinks   map[string]bool   // VPCs that have or get an uplink
+	hosted    map[string]bool   // those that the host reaches at private addresses
 	steps     []step
 	conflicts []error
 }
 
 func (p *planner) add(s step) { p.steps = append(p.steps, s) }
 
-// planUplinks decides which VPCs have an uplink. One that is there stays, whatever the host has routed since.
+// planUplinks decides which VPCs have an uplink, and which of them the host knows by their own addresses. A VPC that is
+// known stays so, whatever the host has routed since.
 func (p *planner) planUplinks() {
 	if p.Isolated {
 		return
 	}
 	var blocks []netip.Prefix
 	for _, v := range p.State.VPCs {
-		if p.uplinkStands(v.ID) {
-			p.uplinks[v.ID] = true
+		if p.known(v) {
+			p.hosted[v.ID] = true
 			blocks = append(blocks, v.CIDRs...)
 		}
 	}
 	for _, v := range p.State.VPCs {
-		if p.uplinks[v.ID] {
+		p.uplinks[v.ID] = true
+		if !p.uplinkStands(v.ID) {
+			p.add(step{Do: discardUplink, VPC: v.ID})
+			p.add(step{Do: makeUplink, VPC: v.ID})
+		}
+		if p.hosted[v.ID] {
 			continue
 		}
 		if err := overlap(v, p.HostRoutes, "a route of the host"); err != nil {
@@ -62,12 +75,23 @@ func (p *planner) planUplinks() {
 		} else if err := overlap(v, blocks, "another VPC"); err != nil {
 			p.conflicts = append(p.conflicts, err)
 		} else {
-			p.uplinks[v.ID] = true
+			p.hosted[v.ID] = true
 			blocks = append(blocks, v.CIDRs...)
-			p.add(step{Do: discardUplink, VPC: v.ID})
-			p.add(step{Do: makeUplink, VPC: v.ID})
 		}
 	}
+}
+
+// known reports whether the host has a route to one of a VPC's CIDRs by its uplink.
+func (p *planner) known(v network.VPC) bool {
+	if !p.uplinkStands(v.ID) {
+		return false
+	}
+	for _, l := range p.HostLinks {
+		if l.VPC == v.ID && slices.ContainsFunc(v.CIDRs, func(c netip.Prefix) bool { return l.Routes[c] }) {
+			return true
+		}
+	}
+	return false
 }
 
 // overlap reports a CIDR of v that overlaps one of the prefixes.
@@ -75,7 +99,7 @@ func overlap(v network.VPC, prefixes []netip.Prefix, what string) error {
 	for _, c := range v.CIDRs {
 		for _, q := range prefixes {
 			if q.Overlaps(c) {
-				return fmt.Errorf("uplink of %s: %w: its CIDR %s overlaps %s, %s: give the VPC another CIDR", v.ID, network.ErrConflict, c, what, q)
+				return fmt.Errorf("routes of the host to %s: %w: its CIDR %s overlaps %s, %s: give the VPC another CIDR", v.ID, network.ErrConflict, c, what, q)
 			}
 		}
 	}
@@ -96,96 +120,166 @@ func (p *planner) uplinkStands(vpc string) bool {
 	return false
 }
 
-func (p *planner) planRouter(v network.VPC) {
-	r, exists := p.Routers[v.ID]
+func (p *planner) planRouter(vpc network.VPC) {
+	v := p.views[vpc.ID]
+	r, exists := p.Routers[vpc.ID]
 	if !exists {
-		p.add(step{Do: makeRouter, VPC: v.ID})
+		p.add(step{Do: makeRouter, VPC: vpc.ID})
 	}
-	p.add(step{Do: setRuleset, VPC: v.ID})
-	wantAddrs, wantRoutes := routerAddrs(p.State, v), routerRoutes(p.State, v, p.uplinks[v.ID])
+	p.add(step{Do: setRuleset, VPC: vpc.ID})
+	wantAddrs := v.addrs()
 	for _, a := range wantAddrs {
 		if !r.Addrs[a] {
-			p.add(step{Do: addAddr, VPC: v.ID, Addr: a})
+			p.add(step{Do: addAddr, VPC: vpc.ID, Addr: a})
 		}
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(r.Addrs), netip.Addr.Compare) {
 		if !slices.Contains(wantAddrs, a) {
-			p.add(step{Do: dropAddr, VPC: v.ID, Addr: a})
+			p.add(step{Do: dropAddr, VPC: vpc.ID, Addr: a})
 		}
 	}
-	for _, to := range wantRoutes {
-		if !r.Routes[to] {
-			p.add(step{Do: addRoute, VPC: v.ID, Route: to})
-		}
-	}
-	for _, to := range slices.SortedFunc(maps.Keys(r.Routes), compareRoutes) {
-		// A route to a prefix that stays wanted by another way was replaced when that was added.
-		stays := slices.ContainsFunc(wantRoutes, func(q route) bool { return q.To == to.To })
-		if ours := to.Link == "" || to.Link == uplinkName; ours && !stays { // those to ENIs go with their links
-			p.add(step{Do: dropRoute, VPC: v.ID, Route: to})
-		}
-	}
+	p.planRoutes(v, r)
+	p.planGateways(v, r)
 	p.planHostRoutes(v)
 }
 
-func compareRoutes(a, b route) int {
-	return cmp.Or(a.To.Addr().Compare(b.To.Addr()), cmp.Compare(a.To.Bits(), b.To.Bits()), cmp.Compare(a.Link, b.Link))
+// planRoutes sets the route tables of a router, and which packets have which.
+func (p *planner) planRoutes(v view, r observedRouter) {
+	var want []route
+	rules := map[tableRule]bool{}
+	for _, f := range families() {
+		want = append(want, v.mainRoutes(f, p.uplinks[v.VPC.ID])...)
+		for _, n := range v.Subnets {
+			if !hasTable(n, f) {
+				continue
+			}
+			want = append(want, v.tableRoutes(n, f, p.uplinks[v.VPC.ID])...)
+			rule := tableRule{f, v.Links[n.ID]}
+			if rules[rule] = true; !r.Tables[rule] {
+				p.add(step{Do: addTable, VPC: v.VPC.ID, Rule: rule})
+			}
+		}
+	}
+	stays := map[route]bool{}
+	for _, to := range want {
+		stays[to.key()] = true
+		if !r.Routes[to] {
+			p.add(step{Do: addRoute, VPC: v.VPC.ID, Route: to})
+		}
+	}
+	for _, e := range p.ports[v.VPC.ID] { // with their links
+		for _, to := range portRoutes(e.ENI) {
+			stays[to.key()] = true
+		}
+	}
+	for _, to := range slices.SortedFunc(maps.Keys(r.Routes), compareRoutes) {
+		// A route to a prefix that stays wanted by another way was replaced when that was added, and those to ENIs go
+		// with their links.
+		if byLink := to.Table == 0 && to.Link != "" && to.Link != uplinkName; !byLink && !stays[to.key()] {
+			p.add(step{Do: dropRoute, VPC: v.VPC.ID, Route: to})
+		}
+	}
+	for _, rule := range slices.SortedFunc(maps.Keys(r.Tables), compareTables) {
+		if !rules[rule] {
+			p.add(step{Do: dropTable, VPC: v.VPC.ID, Rule: rule})
+		}
+	}
 }
 
-// planHostRoutes leads a VPC's CIDRs into its uplink.
-func (p *planner) planHostRoutes(v network.VPC) {
+func compareRoutes(a, b route) int {
+	fallback := func(r route) int {
+		if r.Fallback {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(a.Table, b.Table), a.To.Addr().Compare(b.To.Addr()), cmp.Compare(a.To.Bits(), b.To.Bits()),
+		cmp.Compare(fallback(a), fallback(b)), cmp.Compare(a.Link, b.Link))
+}
+
+func compareTables(a, b tableRule) int {
+	return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Table, b.Table))
+}
+
+// planGateways makes what else has links in a router.
+func (p *planner) planGateways(v view, r observedRouter) {
+	for _, g := range v.NATs {
+		link := natLink(g)
+		if !r.has(link) || !p.Namespaces[g.ID] {
+			p.add(step{Do: makeNAT, VPC: v.VPC.ID, ENI: g.ID})
+		} else if at := v.Links[g.Subnet]; r.Links[link] != at {
+			p.add(step{Do: setLinkGroup, VPC: v.VPC.ID, Link: link, Group: at})
+		}
+	}
+	for _, c := range v.Peerings {
+		if link := peeringLink(c.ID); c.First && (!r.has(link) || !p.Routers[c.Other.ID].has(link)) {
+			p.add(step{Do: makePeering, VPC: v.VPC.ID, ENI: c.ID})
+		}
+	}
+	for _, at := range v.gatewayNeighbors() {
+		if !r.Neighbors[at] {
+			p.add(step{Do: addNeighbor, VPC: v.VPC.ID, Neighbor: at})
+		}
+	}
+}
+
+// planHostRoutes leads a VPC's CIDRs, and the public addresses that its ENIs have, into its uplink.
+func (p *planner) planHostRoutes(v view) {
 	var have map[netip.Prefix]bool
-	if p.uplinkStands(v.ID) {
+	if p.uplinks[v.VPC.ID] && p.uplinkStands(v.VPC.ID) {
 		for _, l := range p.HostLinks {
-			if l.VPC == v.ID {
+			if l.VPC == v.VPC.ID {
 				have = l.Routes
 			}
 		}
 	}
-	if p.uplinks[v.ID] {
-		for _, c := range v.CIDRs {
+	var want []netip.Prefix
+	if p.hosted[v.VPC.ID] {
+		want = slices.Clone(v.VPC.CIDRs)
+	}
+	for _, l := range p.HostLinks {
+		if have != nil && l.VPC == v.VPC.ID {
+			want = append(want, sharedRoute(l.Addr)) // made with the uplink
+		}
+	}
+	for _, a := range v.publicAddrs(p.ports[v.VPC.ID]) {
+		want = append(want, netip.PrefixFrom(a, a.BitLen()))
+	}
+	if p.uplinks[v.VPC.ID] {
+		for _, c := range want {
 			if !have[c] {
-				p.add(step{Do: addHostRoute, VPC: v.ID, Prefix: c})
+				p.add(step{Do: addHostRoute, VPC: v.VPC.ID, Prefix: c})
 			}
 		}
 	}
-	for _, c := range slices.SortedFunc(maps.Keys(have), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) }) {
-		if !slices.Contains(v.CIDRs, c) {
-			p.add(step{Do: dropHostRoute, VPC: v.ID, Prefix: c})
+	for _, c := range slices.SortedFunc(maps.Keys(have), func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	}) {
+		if !slices.Contains(want, c) {
+			p.add(step{Do: dropHostRoute, VPC: v.VPC.ID, Prefix: c})
 		}
 	}
 }
 
-// routerAddrs returns the addresses that a VPC's router has itself: the endpoints, the name server, and its own one in each subnet.
-func routerAddrs(s network.State, v network.VPC) []netip.Addr {
-	all := append(network.EndpointAddrs(), v.Resolver())
-	for _, n := range s.Subnets {
-		if n.VPC == v.ID {
-			all = append(all, n.Gateway())
-		}
-	}
-	return all
+// sharedRoute is what leads back to those that share an address of the host.
+func sharedRoute(host netip.Addr) netip.Prefix {
+	return netip.PrefixFrom(uplinkEnds{IPv4: host}.shared(), 32)
 }
 
-// routerRoutes returns the routes of a VPC's router but those to ENIs: what nobody has goes into nothing, silently.
-func routerRoutes(s network.State, v network.VPC, uplink bool) []route {
-	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	routes := []route{{To: netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16)}}
-	outside := false
-	table, _ := s.MainRouteTable(v.ID)
-	for _, r := range table.Routes {
-		switch {
-		case r.Target == network.TargetLocal:
-			routes = append(routes, route{To: r.Destination})
-		case uplink:
-			routes = append(routes, route{To: r.Destination, Link: uplinkName})
-			outside = outside || r.Destination == everywhere
+// publicAddrs returns the public addresses that are in use in a VPC.
+func (v view) publicAddrs(ports []port) []netip.Addr {
+	var list []netip.Addr
+	for _, p := range ports {
+		if p.Public.IsValid() {
+			list = append(list, p.Public)
 		}
 	}
-	if !outside {
-		routes = append(routes, route{To: everywhere})
+	for _, g := range v.NATs {
+		if a, ok := v.State.Address(g.Allocation); ok {
+			list = append(list, a.PublicIP)
+		}
 	}
-	return routes
+	return list
 }
 
 func (p *planner) planENIs() {
@@ -196,7 +290,7 @@ func (p *planner) planENIs() {
 		have, complete := p.Records[e.ID]
 		want.Attachment.NetNS = have.Attachment.NetNS
 		r := p.Routers[v.ID]
-		complete = complete && p.Namespaces[e.ID] && r.Links[linkName(e.ID)] && sameENI(have, want)
+		complete = complete && p.Namespaces[e.ID] && r.has(linkName(e.ID)) && sameENI(have, want)
 		if !complete {
 			if p.traces(e.ID) {
 				p.add(step{Do: discardENI, ENI: e.ID, VPC: have.VPC})
@@ -204,11 +298,18 @@ func (p *planner) planENIs() {
 			p.add(step{Do: makeENI, ENI: e.ID, VPC: v.ID})
 			continue
 		}
-		if to := eniRoute(e); !r.Routes[to] {
-			p.add(step{Do: addRoute, VPC: v.ID, Route: to})
+		for _, to := range portRoutes(e) {
+			if !r.Routes[to] {
+				p.add(step{Do: addRoute, VPC: v.ID, Route: to})
+			}
 		}
-		if at := eniNeighbor(e); !r.Neighbors[at] {
-			p.add(step{Do: addNeighbor, VPC: v.ID, Neighbor: at})
+		for _, at := range portNeighbors(e) {
+			if !r.Neighbors[at] {
+				p.add(step{Do: addNeighbor, VPC: v.ID, Neighbor: at})
+			}
+		}
+		if at := p.views[v.ID].Links[e.Subnet]; r.Links[linkName(e.ID)] != at {
+			p.add(step{Do: setLinkGroup, VPC: v.ID, Link: linkName(e.ID), Group: at})
 		}
 		if !sameRecord(have, want) {
 			p.add(step{Do: writeRecord, ENI: e.ID, VPC: v.ID})
@@ -224,19 +325,11 @@ func (p *planner) traces(id string) bool {
 		return true
 	}
 	for _, r := range p.Routers {
-		if r.Links[linkName(id)] {
+		if r.has(linkName(id)) {
 			return true
 		}
 	}
 	return false
-}
-
-func eniRoute(e network.ENI) route {
-	return route{To: netip.PrefixFrom(e.PrivateIPv4, 32), Link: linkName(e.ID)}
-}
-
-func eniNeighbor(e network.ENI) neighbor {
-	return neighbor{Link: linkName(e.ID), Addr: e.PrivateIPv4, MAC: e.MAC}
 }
 
 // planLeftovers removes what is there and not wanted.
@@ -247,6 +340,12 @@ func (p *planner) planLeftovers() {
 	}
 	for _, e := range p.State.ENIs {
 		enis[e.ID], links[linkName(e.ID)] = true, true
+	}
+	for _, g := range p.State.NATGateways {
+		enis[g.ID], links[natLink(g)] = true, true
+	}
+	for _, c := range p.State.VPCPeeringConnections {
+		links[peeringLink(c.ID)] = true
 	}
 	gone := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(p.Namespaces)) {
@@ -286,43 +385,38 @@ func (p *planner) planLeftovers() {
 // planHostTable keeps the host's table in step with uplinks: it names a new one before it is made and an old one until
 // it is gone.
 func (p *planner) planHostTable() {
-	var names []string
-	var blocks []netip.Prefix
-	public := false
-	for _, v := range p.State.VPCs {
-		if p.uplinks[v.ID] {
-			names = append(names, hostLinkName(p.Owner, v.ID))
-			blocks = append(blocks, v.CIDRs...)
-			public = public || p.public(v.ID)
+	want := hostWants{Owner: p.Owner, Routed: p.Routed}
+	outside := false
+	for _, pool := range p.State.PublicIPv4Pools {
+		want.Pools = append(want.Pools, pool.CIDRs...)
+	}
+	for _, vpc := range p.State.VPCs {
+		if v := p.views[vpc.ID]; p.uplinks[vpc.ID] {
+			want.Uplinks = append(want.Uplinks, hostLinkName(p.Owner, vpc.ID))
+			want.Blocks = append(want.Blocks, vpc.CIDRs...)
+			want.Public = append(want.Public, v.publicAddrs(p.ports[vpc.ID])...)
+			outside = outside || v.leadsOutside() && (len(v.NATs) > 0 || slices.ContainsFunc(p.ports[vpc.ID], func(e port) bool { return e.Out }))
 		}
 	}
-	all := slices.Concat(names, slices.Collect(maps.Keys(p.HostLinks)))
-	slices.Sort(all)
-	all = slices.Compact(all)
+	all := want
+	all.Uplinks = slices.Concat(want.Uplinks, slices.Collect(maps.Keys(p.HostLinks)))
+	slices.Sort(all.Uplinks)
+	all.Uplinks = slices.Compact(all.Uplinks)
 	switch {
-	case len(names) > 0:
-		p.add(step{Do: setHostTable, Uplinks: all, Blocks: blocks})
-		if len(all) > len(names) {
-			p.add(step{Do: trimHostTable, Uplinks: names, Blocks: blocks})
+	case len(want.Uplinks) > 0:
+		p.add(step{Do: setHostTable, Host: all})
+		if len(all.Uplinks) > len(want.Uplinks) {
+			p.add(step{Do: trimHostTable, Host: want})
 		}
 	case p.HostTable:
 		p.add(step{Do: dropHostTable})
 	}
-	if public && p.Outside {
+	if outside && p.Outside {
 		p.add(step{Do: startForward})
 	}
 }
 
-// public reports whether a VPC has a way to the outside and an ENI that may use it.
-func (p *planner) public(vpc string) bool {
-	return leadsOutside(p.State, vpc) && slices.ContainsFunc(p.State.ENIs, func(e network.ENI) bool {
-		n, _ := p.State.Subnet(e.Subnet)
-		return e.AssignPublicIP && n.VPC == vpc
-	})
-}
-
 // leadsOutside reports whether a VPC has a route to an internet gateway.
-func leadsOutside(s network.State, vpc string) bool {
-	table, _ := s.MainRouteTable(vpc)
-	return slices.ContainsFunc(table.Routes, func(r network.Route) bool { return r.Target != network.TargetLocal })
+func (v view) leadsOutside() bool {
+	return slices.ContainsFunc(v.Subnets, func(n network.Subnet) bool { return v.isOpen(n, ipv4) })
 }

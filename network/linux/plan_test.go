@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,15 +31,27 @@ func complete(s network.State, owner string) observed {
 		HostLinks: map[string]hostLink{}, HostTable: true}
 	for _, v := range s.VPCs {
 		o.Namespaces[v.ID] = true
-		r := observedRouter{Links: map[string]bool{}, Uplink: netip.MustParseAddr("169.254.1.1"), Addrs: map[netip.Addr]bool{},
-			Routes: map[route]bool{}, Neighbors: map[neighbor]bool{}}
-		for _, a := range routerAddrs(s, v) {
+		r := observedRouter{Links: map[string]uint32{}, Uplink: netip.MustParseAddr("169.254.1.1"), Addrs: map[netip.Addr]bool{},
+			Routes: map[route]bool{}, Tables: map[tableRule]bool{}, Neighbors: map[neighbor]bool{}}
+		view := newView(s, v.ID)
+		for _, a := range view.addrs() {
 			r.Addrs[a] = true
 		}
-		for _, to := range routerRoutes(s, v, true) {
-			r.Routes[to] = true
+		for _, f := range families() {
+			for _, to := range view.mainRoutes(f, true) {
+				r.Routes[to] = true
+			}
+			for _, n := range view.Subnets {
+				if !hasTable(n, f) {
+					continue
+				}
+				r.Tables[tableRule{f, view.Links[n.ID]}] = true
+				for _, to := range view.tableRoutes(n, f, true) {
+					r.Routes[to] = true
+				}
+			}
 		}
-		l := hostLink{VPC: v.ID, Addr: netip.MustParseAddr("169.254.1.0"), Routes: map[netip.Prefix]bool{}}
+		l := hostLink{VPC: v.ID, Addr: netip.MustParseAddr("169.254.1.0"), Routes: map[netip.Prefix]bool{netip.MustParsePrefix("169.254.1.2/32"): true}}
 		for _, c := range v.CIDRs {
 			l.Routes[c] = true
 		}
@@ -49,7 +62,13 @@ func complete(s network.State, owner string) observed {
 				continue
 			}
 			o.Namespaces[e.ID] = true
-			r.Links[linkName(e.ID)], r.Routes[eniRoute(e)], r.Neighbors[eniNeighbor(e)] = true, true, true
+			r.Links[linkName(e.ID)] = view.Links[n.ID]
+			for _, to := range portRoutes(e) {
+				r.Routes[to] = true
+			}
+			for _, at := range portNeighbors(e) {
+				r.Neighbors[at] = true
+			}
 			o.Records[e.ID] = record{VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, "", nil)}
 		}
 		o.Routers[v.ID] = r
@@ -66,6 +85,9 @@ func actions(steps []step, s network.State) string {
 	text := strings.Join(lines, "\n")
 	text = strings.ReplaceAll(text, s.VPCs[0].ID, "VPC")
 	text = strings.ReplaceAll(text, planENI(s).ID, "ENI")
+	for _, group := range newView(s, s.VPCs[0].ID).Links {
+		text = strings.ReplaceAll(text, strconv.Itoa(int(group)), "SUBNET")
+	}
 	text = strings.ReplaceAll(text, linkName(planENI(s).ID), "LINK")
 	return strings.ReplaceAll(text, hostLinkName("me", s.VPCs[0].ID), "UPLINK")
 }
@@ -93,9 +115,15 @@ add address 169.254.169.253 in VPC
 add address 169.254.170.2 in VPC
 add address 10.1.0.2 in VPC
 add address 10.1.0.1 in VPC
-add route 169.254.0.0/16 in VPC
+add route uplink 169.254.0.0/16 in VPC
 add route 10.1.0.0/16 in VPC
-add route uplink 0.0.0.0/0 in VPC
+add route 0.0.0.0/0 in VPC
+add route 169.254.0.0/16 in table SUBNET by the main table in VPC
+add route 10.1.0.0/16 in table SUBNET by the main table in VPC
+add route uplink 0.0.0.0/0 in table SUBNET in VPC
+add route fdfa:7de1::/96 in VPC
+add route ::/0 in VPC
+add route table SUBNET in VPC
 set ruleset in VPC`},
 		{"what is there", func() observed { return complete(with, "me") }, with, "set host table\nset ruleset in VPC"},
 		{"one more ENI", func() observed { return complete(s, "me") }, with, "set host table\nmake ENI ENI in VPC\nset ruleset in VPC"},
@@ -121,7 +149,7 @@ set ruleset in VPC`},
 		}, with, "discard ENI ENI in VPC\nset host table\nmake ENI ENI in VPC\nset ruleset in VPC"},
 		{"an ENI without route and neighbor", func() observed {
 			o := complete(with, "me")
-			delete(o.Routers[s.VPCs[0].ID].Routes, eniRoute(planENI(s)))
+			delete(o.Routers[s.VPCs[0].ID].Routes, portRoutes(planENI(s))[0])
 			clear(o.Routers[s.VPCs[0].ID].Neighbors)
 			return o
 		}, with, "set host table\nadd route LINK 10.1.0.4/32 in VPC\nadd neighbor LINK 10.1.0.4 in VPC\nset ruleset in VPC"},
@@ -143,21 +171,27 @@ add address 169.254.169.253 in VPC
 add address 169.254.170.2 in VPC
 add address 10.1.0.2 in VPC
 add address 10.1.0.1 in VPC
-add route 169.254.0.0/16 in VPC
+add route uplink 169.254.0.0/16 in VPC
 add route 10.1.0.0/16 in VPC
-add route uplink 0.0.0.0/0 in VPC
+add route 0.0.0.0/0 in VPC
+add route 169.254.0.0/16 in table SUBNET by the main table in VPC
+add route 10.1.0.0/16 in table SUBNET by the main table in VPC
+add route uplink 0.0.0.0/0 in table SUBNET in VPC
+add route fdfa:7de1::/96 in VPC
+add route ::/0 in VPC
+add route table SUBNET in VPC
 set ruleset in VPC
 remove ENI ENI in VPC`},
 		{"a link that is nobody's", func() observed {
 			o := complete(s, "me")
-			o.Routers[s.VPCs[0].ID].Links["e0123"] = true
+			o.Routers[s.VPCs[0].ID].Links["e0123"] = 7
 			return o
 		}, s, "set host table\nset ruleset in VPC\nremove link e0123 in VPC"},
 		{"the host's end is missing", func() observed { o := complete(s, "me"); clear(o.HostLinks); return o }, s,
 			"discard uplink in VPC\nset host table\nmake uplink in VPC\nadd host route 10.1.0.0/16 in VPC\nset ruleset in VPC"},
 		{"a route too many", func() observed {
 			o := complete(s, "me")
-			o.Routers[s.VPCs[0].ID].Routes[route{netip.MustParsePrefix("198.51.100.7/32"), uplinkName}] = true
+			o.Routers[s.VPCs[0].ID].Routes[route{To: netip.MustParsePrefix("198.51.100.7/32"), Link: uplinkName}] = true
 			return o
 		}, s, "set host table\nset ruleset in VPC\ndrop route uplink 198.51.100.7/32 in VPC"},
 	}
@@ -182,8 +216,8 @@ func TestPlanConflicts(t *testing.T) {
 		t.Errorf("conflicts %v, want one that names the route", conflicts)
 	}
 	for _, st := range steps {
-		if st.Do == makeUplink || st.Do == addHostRoute || st.Do == setHostTable || st.Route.Link == uplinkName {
-			t.Errorf("step %s for an uplink that cannot be", st)
+		if st.Do == addHostRoute {
+			t.Errorf("step %s for a VPC that the host cannot reach", st)
 		}
 	}
 	// One that was there first stays.
@@ -192,7 +226,7 @@ func TestPlanConflicts(t *testing.T) {
 	if _, conflicts := plan(o, wanted{Owner: "me", State: s}); len(conflicts) > 0 {
 		t.Errorf("conflicts of an uplink that stands: %v", conflicts)
 	}
-	// Two VPCs with the same addresses: the second has no uplink.
+	// Two VPCs with the same addresses: the host reaches the first.
 	other, err := network.DefaultVPC("other", netip.MustParsePrefix("10.1.0.0/16"), "eu-central-1", []string{"eu-central-1a"})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +240,8 @@ func TestPlanConflicts(t *testing.T) {
 func TestPlanIsolated(t *testing.T) {
 	s := planVPC(t)
 	steps, conflicts := plan(complete(s, "me"), wanted{Owner: "me", State: s, Isolated: true})
-	want := `add route 0.0.0.0/0 in VPC
+	want := `add route 169.254.0.0/16 in VPC
+add route 0.0.0.0/0 in table SUBNET in VPC
 set ruleset in VPC
 remove uplink UPLINK in VPC
 drop host table`

@@ -1,12 +1,9 @@
 package linux
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/fardel-io/fardel/network"
 )
@@ -14,134 +11,229 @@ import (
 // Names of sets and chains in a router.
 const (
 	sourceSet   = "sources"
+	senderSet   = "senders" // of ENIs without source check
 	publicSet   = "public"
+	inboundMap  = "inbound"  // public address → private one
+	outboundMap = "outbound" // and back
 	endpointSet = "endpoints"
 	classSet    = "classes"
 	egressMap   = "egress"
 	ingressMap  = "ingress"
+	withinSet   = "within"
+	leavingMap  = "leaving"  // network ACLs, by subnet
+	enteringMap = "entering" // as above
+	openMap     = "open"     // subnets that an internet gateway reaches
+	filtered    = "filtered"
+	stateful    = "stateful"
+	overPeering = "over-peering"
+	overNAT     = "over-nat"
 	admitted    = "admitted"
+	arriving    = "arriving"
+	inward      = "inward"
+	outward     = "outward"
 	uplinkSet   = "uplinks"
 )
 
 func membersSet(group string) string { return "members-" + group }
+func prefixSet(list string) string   { return "prefixes-" + list }
 
 var (
 	accept = verdict{Kind: "accept"}
 	drop   = verdict{Kind: "drop"}
 )
 
-// class is a distinct set of security groups that ENIs carry. Packets are looked up by the class of their ENI, and an
-// element of a data map adds an ENI; a verdict map keyed by address would have the kernel walk every chain of the table
-// for each new ENI to rule out loops.
-type class struct {
-	ID     uint32
-	Groups []string // sorted
+func jump(chain string) verdict   { return verdict{"jump", chain} }
+func follow(chain string) verdict { return verdict{"goto", chain} }
+
+// routerRulesets renders the tables of one VPC's router, one for each family. ports are the ENIs of the VPC that exist,
+// foreign those of others; hostAddr is the host's end of the uplink, invalid if there is none.
+func routerRulesets(v view, ports, foreign []port, table map[string]class, host uplinkEnds) []ruleset {
+	var all []ruleset
+	for _, f := range families() {
+		r := routerFrame(v, f, host)
+		for _, c := range sortedClasses(table) {
+			r.Chains = append(r.Chains, classChains(c)...)
+		}
+		r.fill(routerElements(v, f, ports, foreign, table))
+		all = append(all, r)
+	}
+	return all
 }
 
-// classKey identifies a set of groups.
-func classKey(groups []string) string {
-	sorted := slices.Sorted(slices.Values(groups))
-	return strings.Join(sorted, ",")
-}
-
-// classTable numbers the sets of groups of a VPC's ENIs, from 1 on in order of their keys.
-func classTable(enis []network.ENI) map[string]class {
-	table := map[string]class{}
-	for _, e := range enis {
-		table[classKey(e.SecurityGroups)] = class{}
+// routerFrame renders the part of a router's table that does not depend on ENIs.
+func routerFrame(v view, f family, host uplinkEnds) ruleset {
+	r := ruleset{Family: f, Table: routerTable, Sets: routerSets(v, f), Chains: routerChains(v, f, host)}
+	for _, g := range v.Groups {
+		r.Chains = append(r.Chains, v.groupChains(g, f)...)
 	}
-	var n uint32
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		n++
-		table[key] = class{ID: n, Groups: strings.Split(key, ",")}
+	if len(v.Peerings) > 0 {
+		r.Chains = append(r.Chains, v.knownChain(overPeering, f))
 	}
-	return table
-}
-
-// routerRuleset renders the table of one VPC's router. enis are the VPC's; hostAddr is the host's end of the uplink,
-// invalid if there is none.
-func routerRuleset(s network.State, vpcID string, enis []network.ENI, table map[string]class, hostAddr netip.Addr) ruleset {
-	r := ruleset{Table: routerTable}
-	r.Sets = routerSets(s, vpcID, enis, table)
-	r.Chains = routerChains(hostAddr)
-	for _, g := range sortedGroups(s, vpcID) {
-		r.Chains = append(r.Chains, groupChains(g)...)
+	if len(v.NATs) > 0 && f == ipv4 {
+		r.Chains = append(r.Chains, v.knownChain(overNAT, f))
 	}
-	for _, c := range sortedClasses(table) {
-		r.Chains = append(r.Chains, classChains(c)...)
-	}
+	r.Chains = append(r.Chains, v.aclChains(f)...)
+	r.Chains = append(r.Chains, v.openChains(f)...)
+	r.fill(v.frameElements(f))
 	return r
 }
 
-func sortedGroups(s network.State, vpcID string) []network.SecurityGroup {
-	var groups []network.SecurityGroup
-	for _, g := range s.SecurityGroups {
-		if g.VPC == vpcID {
-			groups = append(groups, g)
-		}
-	}
-	slices.SortFunc(groups, func(a, b network.SecurityGroup) int { return cmp.Compare(a.ID, b.ID) })
-	return groups
-}
-
-func sortedClasses(table map[string]class) []class {
-	return slices.SortedFunc(maps.Values(table), func(a, b class) int { return cmp.Compare(a.ID, b.ID) })
-}
-
-func routerSets(s network.State, vpcID string, enis []network.ENI, table map[string]class) []set {
+// routerSets returns the sets of a router's table, empty but for prefix lists.
+func routerSets(v view, f family) []set {
 	sets := []set{
-		{Name: sourceSet, Kind: sources}, {Name: publicSet, Kind: addrs}, {Name: endpointSet, Kind: addrs},
+		{Name: sourceSet, Kind: sources}, {Name: senderSet, Kind: hardwares},
 		{Name: classSet, Kind: classes}, {Name: egressMap, Kind: verdicts}, {Name: ingressMap, Kind: verdicts},
+		{Name: withinSet, Kind: groupPairs}, {Name: leavingMap, Kind: groupVerdicts}, {Name: enteringMap, Kind: groupVerdicts},
+		{Name: openMap, Kind: groupVerdicts},
 	}
-	for _, g := range sortedGroups(s, vpcID) {
+	if f == ipv4 {
+		sets = append(sets, set{Name: publicSet, Kind: addrs}, set{Name: inboundMap, Kind: translations},
+			set{Name: outboundMap, Kind: translations}, set{Name: endpointSet, Kind: addrs})
+	}
+	for _, g := range v.Groups {
 		sets = append(sets, set{Name: membersSet(g.ID), Kind: addrs})
 	}
-	index := map[string]int{}
-	for i := range sets {
-		index[sets[i].Name] = i
+	for _, id := range v.Foreign {
+		sets = append(sets, set{Name: membersSet(id), Kind: addrs})
 	}
-	add := func(elements []setElement) {
-		for _, e := range elements {
-			sets[index[e.Set]].Elements = append(sets[index[e.Set]].Elements, e.element)
+	for _, l := range v.prefixLists(f) {
+		s := set{Name: prefixSet(l.ID), Kind: ranges}
+		for _, p := range l.CIDRs() {
+			s.Elements = append(s.Elements, element{Prefix: p})
 		}
-	}
-	v, _ := s.VPC(vpcID)
-	for _, a := range append(network.EndpointAddrs(), v.Resolver()) {
-		if !a.IsValid() {
-			continue // the VPC is not known yet
-		}
-		add([]setElement{{Set: endpointSet, element: element{Addr: a}}})
-	}
-	for _, c := range sortedClasses(table) {
-		add(classElements(c))
-	}
-	for _, e := range enis {
-		add(eniElements(e, table[classKey(e.SecurityGroups)]))
+		sets = append(sets, s)
 	}
 	return sets
 }
 
-// eniElements returns all that admits an ENI: a handful of set elements, whatever the number of ENIs and rules.
-func eniElements(e network.ENI, c class) []setElement {
+// fill puts elements into the sets they belong to.
+func (r *ruleset) fill(elements []setElement) {
+	index := map[string]int{}
+	for i := range r.Sets {
+		index[r.Sets[i].Name] = i
+	}
+	for _, e := range elements {
+		if i, ok := index[e.Set]; ok && e.Family == r.Family {
+			r.Sets[i].Elements = append(r.Sets[i].Elements, e.element)
+		}
+	}
+}
+
+// prefixLists returns the lists that rules of the VPC's groups name.
+func (v view) prefixLists(f family) []network.PrefixList {
+	var lists []network.PrefixList
+	for _, l := range v.State.PrefixLists {
+		if isOf(l, f) && slices.ContainsFunc(v.Groups, func(g network.SecurityGroup) bool {
+			return slices.ContainsFunc(slices.Concat(g.Ingress, g.Egress), func(r network.Rule) bool { return slices.Contains(r.PrefixLists, l.ID) })
+		}) {
+			lists = append(lists, l)
+		}
+	}
+	return lists
+}
+
+func isOf(l network.PrefixList, f family) bool {
+	return (l.AddressFamily == network.IPv6) == (f == ipv6)
+}
+
+// frameElements returns the elements that do not depend on ENIs.
+func (v view) frameElements(f family) []setElement {
+	var list []setElement
+	for _, n := range v.Subnets {
+		at := v.Links[n.ID]
+		list = append(list, setElement{f, withinSet, groupPairs, element{Group: at}})
+		list = append(list, v.aclElements(n, f)...)
+		if v.isOpen(n, f) {
+			list = append(list, setElement{f, openMap, groupVerdicts, element{Group: at, Verdict: follow(openChain(n.ID))}})
+		}
+	}
+	if f != ipv4 {
+		return list
+	}
+	for _, a := range v.endpoints() {
+		list = append(list, setElement{f, endpointSet, addrs, element{Addr: a}})
+	}
+	if len(v.NATs) > 0 {
+		list = append(list, setElement{f, egressMap, verdicts, element{Class: gatewayClass, Verdict: follow(admitted)}},
+			setElement{f, ingressMap, verdicts, element{Class: gatewayClass, Verdict: jump(overNAT)}})
+	}
+	for _, g := range v.NATs {
+		link := natLink(g)
+		list = append(list, setElement{f, senderSet, hardwares, element{Interface: link, MAC: natMAC(g)}},
+			setElement{f, classSet, classes, element{Interface: link, Class: gatewayClass}},
+			setElement{f, publicSet, addrs, element{Addr: g.PrivateIPv4}})
+		if a, ok := v.State.Address(g.Allocation); ok {
+			list = append(list, setElement{f, outboundMap, translations, element{Addr: g.PrivateIPv4, To: a.PublicIP}})
+		}
+	}
+	return list
+}
+
+// endpoints returns the addresses at which the router itself answers.
+func (v view) endpoints() []netip.Addr {
+	all := network.EndpointAddrs()
+	if a := v.VPC.Resolver(); a.IsValid() {
+		all = append(all, a)
+	}
+	return all
+}
+
+// routerElements returns the elements for ENIs and their classes.
+func routerElements(v view, f family, ports, foreign []port, table map[string]class) []setElement {
+	var list []setElement
+	for _, c := range sortedClasses(table) {
+		list = append(list, classElements(c, f)...)
+	}
+	for _, p := range ports {
+		list = append(list, portElements(p, table[classKey(p.SecurityGroups)], f)...)
+	}
+	for _, p := range foreign {
+		list = append(list, memberElements(p, p.SecurityGroups, f)...)
+	}
+	return list
+}
+
+// portElements returns all that admits an ENI: a handful of set elements, whatever the number of ENIs and rules.
+func portElements(p port, c class, f family) []setElement {
+	addr := p.addr(f)
+	if !addr.IsValid() {
+		return nil
+	}
+	link := linkName(p.ID)
 	list := []setElement{
-		{sourceSet, sources, element{Interface: linkName(e.ID), Addr: e.PrivateIPv4, MAC: e.MAC}},
-		{classSet, classes, element{Addr: e.PrivateIPv4, Class: c.ID}},
+		{f, sourceSet, sources, element{Interface: link, Addr: addr, MAC: p.MAC}},
+		{f, classSet, classes, element{Interface: link, Class: c.ID}},
 	}
-	if e.AssignPublicIP {
-		list = append(list, setElement{publicSet, addrs, element{Addr: e.PrivateIPv4}})
+	if p.NoSourceDestCheck {
+		list = append(list, setElement{f, senderSet, hardwares, element{Interface: link, MAC: p.MAC}})
 	}
-	for _, g := range c.Groups {
-		list = append(list, setElement{membersSet(g), addrs, element{Addr: e.PrivateIPv4}})
+	if f == ipv4 && p.Out {
+		list = append(list, setElement{f, publicSet, addrs, element{Addr: addr}})
+	}
+	if f == ipv4 && p.Public.IsValid() {
+		list = append(list, setElement{f, inboundMap, translations, element{Addr: p.Public, To: addr}},
+			setElement{f, outboundMap, translations, element{Addr: addr, To: p.Public}})
+	}
+	return append(list, memberElements(p, c.Groups, f)...)
+}
+
+// memberElements makes an ENI's address a member of groups.
+func memberElements(p port, groups []string, f family) []setElement {
+	var list []setElement
+	if addr := p.addr(f); addr.IsValid() {
+		for _, g := range groups {
+			list = append(list, setElement{f, membersSet(g), addrs, element{Addr: addr}})
+		}
 	}
 	return list
 }
 
 // classElements returns what leads from a class to its chains. The egress chains are left for the one that goes on with
 // the receiver; the ingress chains return to it.
-func classElements(c class) []setElement {
+func classElements(c class, f family) []setElement {
 	return []setElement{
-		{egressMap, verdicts, element{Class: c.ID, Verdict: verdict{"goto", c.chain("egress")}}},
-		{ingressMap, verdicts, element{Class: c.ID, Verdict: verdict{"jump", c.chain("ingress")}}},
+		{f, egressMap, verdicts, element{Class: c.ID, Verdict: follow(c.chain("egress"))}},
+		{f, ingressMap, verdicts, element{Class: c.ID, Verdict: jump(c.chain("ingress"))}},
 	}
 }
 
@@ -162,117 +254,74 @@ func classChains(c class) []chain {
 	for _, direction := range []string{"egress", "ingress"} {
 		all := chain{Name: c.chain(direction)}
 		for _, g := range c.Groups {
-			all.Rules = append(all.Rules, rule{verdict{"jump", g + "-" + direction}})
+			all.Rules = append(all.Rules, rule{jump(g + "-" + direction)})
 		}
 		chains = append(chains, all)
 	}
 	return chains
 }
 
-// routerChains returns the chains that are the same in every router.
-func routerChains(hostAddr netip.Addr) []chain {
-	prerouting := []rule{{sourceCheck{sourceSet}, accept}}
-	input := []rule{{tracked{}, accept}, {iif{"lo"}, accept}}
-	forward := []rule{{tracked{}, accept}}
-	outward := []rule{{oif{uplinkName}, drop}}
-	if hostAddr.IsValid() {
-		prerouting = append(prerouting, rule{iif{uplinkName}, accept})
-		input = append(input, rule{iif{uplinkName}, drop})
-		forward = append(forward,
-			rule{iif{uplinkName}, source{netip.PrefixFrom(hostAddr, hostAddr.BitLen())}, accept},
-			rule{iif{uplinkName}, drop})
-		outward = []rule{{oif{uplinkName}, sourceIn{publicSet}, accept}, {oif{uplinkName}, drop}}
-	}
-	prerouting = append(prerouting, rule{iif{"lo"}, accept})
-	input = append(input, rule{destIn{endpointSet}, accept})
-	forward = append(forward, rule{classOf{Source: true}, classVerdict{egressMap}})
-	return []chain{
-		// Before connection tracking, so that a forged packet leaves no trace in it.
-		{Name: "prerouting", Hook: &hook{"filter", "prerouting", -300, true}, Rules: prerouting},
-		{Name: "input", Hook: &hook{"filter", "input", 0, true}, Rules: input},
-		{Name: "forward", Hook: &hook{"filter", "forward", 0, true}, Rules: forward},
-		{Name: admitted, Rules: append(outward, rule{classOf{Source: false}, classVerdict{ingressMap}}, rule{drop})},
-	}
-}
-
 // groupChains renders the rules of a security group: a packet that an egress rule allows goes on to the receiver's
 // groups, one that an ingress rule allows has arrived.
-func groupChains(g network.SecurityGroup) []chain {
+func (v view) groupChains(g network.SecurityGroup, f family) []chain {
 	egress := chain{Name: g.ID + "-egress"}
 	for _, r := range g.Egress {
-		egress.Rules = append(egress.Rules, groupRules(r, false, verdict{"goto", admitted})...)
+		egress.Rules = append(egress.Rules, v.groupRules(r, f, false, follow(admitted))...)
 	}
 	ingress := chain{Name: g.ID + "-ingress"}
 	for _, r := range g.Ingress {
-		ingress.Rules = append(ingress.Rules, groupRules(r, true, accept)...)
+		ingress.Rules = append(ingress.Rules, v.groupRules(r, f, true, accept)...)
 	}
 	return []chain{egress, ingress}
 }
 
 // groupRules renders one security group rule, a rule for each peer.
-func groupRules(r network.Rule, inbound bool, then verdict) []rule {
-	match := protocolMatch(r)
+func (v view) groupRules(r network.Rule, f family, inbound bool, then verdict) []rule {
+	match := protocolMatch(r.Protocol, r.FromPort, r.ToPort, r.ICMPType, r.ICMPCode)
 	var rules []rule
-	for _, c := range r.CIDRs {
-		var peer []statement
-		switch {
-		case c.Bits() == 0: // every peer
-		case inbound:
-			peer = []statement{source{c}}
-		default:
-			peer = []statement{dest{c}}
+	for _, c := range f.only(slices.Concat(r.CIDRs, r.IPv6CIDRs)) {
+		rules = append(rules, slices.Concat(peerPrefix(c, inbound), match, rule{then}))
+	}
+	for _, id := range r.PrefixLists {
+		if l, ok := v.State.PrefixList(id); ok && isOf(l, f) {
+			rules = append(rules, slices.Concat(peerIn(prefixSet(id), inbound), match, rule{then}))
 		}
-		rules = append(rules, slices.Concat(rule(peer), match, rule{then}))
 	}
 	for _, id := range r.Groups {
-		var peer statement = destIn{membersSet(id)}
-		if inbound {
-			peer = sourceIn{membersSet(id)}
-		}
-		rules = append(rules, slices.Concat(rule{peer}, match, rule{then}))
+		rules = append(rules, slices.Concat(peerIn(membersSet(id), inbound), match, rule{then}))
 	}
 	return rules
 }
 
-func protocolMatch(r network.Rule) rule {
-	number, _ := r.Protocol.Number()
+// peerPrefix matches packets whose other side is in a prefix.
+func peerPrefix(c netip.Prefix, inbound bool) rule {
+	switch {
+	case c.Bits() == 0:
+		return nil // every peer
+	case inbound:
+		return rule{source{c}}
+	}
+	return rule{dest{c}}
+}
+
+func peerIn(set string, inbound bool) rule {
+	if inbound {
+		return rule{sourceIn{set}}
+	}
+	return rule{destIn{set}}
+}
+
+func protocolMatch(p network.Protocol, from, to, icmpType, icmpCode int) rule {
+	number, _ := p.Number()
 	if number < 0 {
 		return nil
 	}
 	match := rule{protocol{uint8(number)}}
 	switch {
-	case (r.Protocol.Is(network.TCP) || r.Protocol.Is(network.UDP)) && (r.FromPort > 0 || r.ToPort < 65535):
-		match = append(match, destPort{uint16(r.FromPort), uint16(r.ToPort)})
-	case r.Protocol.Is(network.ICMP) && r.ICMPType != network.AnyICMP:
-		match = append(match, icmp{r.ICMPType, r.ICMPCode})
+	case (p.Is(network.TCP) || p.Is(network.UDP)) && (from > 0 || to < 65535):
+		match = append(match, destPort{uint16(from), uint16(to)})
+	case (p.Is(network.ICMP) || p.Is(network.ICMPv6)) && icmpType != network.AnyICMP:
+		match = append(match, icmp{icmpType, icmpCode})
 	}
 	return match
-}
-
-// hostRuleset renders the table in the host's namespace: it lets tasks out and keeps everything else apart.
-func hostRuleset(owner string, uplinks []string, blocks []netip.Prefix) ruleset {
-	r := ruleset{Table: hostTable(owner), Sets: []set{{Name: uplinkSet, Kind: interfaces}}}
-	for _, u := range uplinks {
-		r.Sets[0].Elements = append(r.Sets[0].Elements, element{Interface: u})
-	}
-	nat := chain{Name: "postrouting", Hook: &hook{"nat", "postrouting", 100, false}}
-	for _, b := range blocks {
-		nat.Rules = append(nat.Rules, rule{source{b}, notOIFIn{uplinkSet}, masquerade{}})
-	}
-	// What the host itself sends has its own end of the uplink as source, and routers know it by that.
-	nat.Rules = append(nat.Rules, rule{oifIn{uplinkSet}, masquerade{}})
-	r.Chains = []chain{
-		{Name: "input", Hook: &hook{"filter", "input", 0, false}, Rules: []rule{
-			{iifIn{uplinkSet}, tracked{}, accept},
-			{iifIn{uplinkSet}, drop},
-		}},
-		{Name: "forward", Hook: &hook{"filter", "forward", 0, false}, Rules: []rule{
-			{iifIn{uplinkSet}, oifIn{uplinkSet}, drop},
-			{iifIn{uplinkSet}, untracked{}, drop}, // it would leave with its private address
-			{oifIn{uplinkSet}, tracked{}, accept},
-			{oifIn{uplinkSet}, drop},
-		}},
-		nat,
-	}
-	return r
 }

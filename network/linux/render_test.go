@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fardel-io/fardel/network"
@@ -62,30 +63,46 @@ func renderState(t testing.TB) network.State {
 	return s
 }
 
-func renderRouter(s network.State) ruleset {
-	return routerRuleset(s, s.VPCs[0].ID, s.ENIs, classTable(s.ENIs), netip.MustParseAddr("169.254.1.0"))
+func renderRouter(s network.State) []ruleset {
+	v := newView(s, s.VPCs[0].ID)
+	ports := v.ports(s.ENIs)
+	return routerRulesets(v, ports, nil, classTable(ports), uplinkEnds{IPv4: netip.MustParseAddr("169.254.1.0")})
 }
 
-func renderHost() ruleset {
-	return hostRuleset("me", []string{"fardel-1", "fardel-2"}, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16")})
+func text(rulesets []ruleset) string {
+	var b strings.Builder
+	for _, r := range rulesets {
+		b.WriteString(r.String())
+	}
+	return b.String()
+}
+
+func renderHost() []ruleset {
+	return []ruleset{hostRuleset(hostWants{Owner: "me", Uplinks: []string{"fardel-1", "fardel-2"},
+		Blocks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16")},
+		Pools:  []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}, Public: []netip.Addr{netip.MustParseAddr("203.0.113.3")}})}
+}
+
+func renderEmpty() string {
+	return text(routerRulesets(newView(network.State{}, "vpc-0"), nil, nil, nil, uplinkEnds{}))
 }
 
 func TestRender(t *testing.T) {
 	s := renderState(t)
-	golden(t, "router.nft", renderRouter(s).String())
-	golden(t, "host.nft", renderHost().String())
-	golden(t, "empty.nft", routerRuleset(network.State{}, "vpc-0", nil, nil, netip.Addr{}).String())
+	golden(t, "router.nft", text(renderRouter(s)))
+	golden(t, "host.nft", text(renderHost()))
+	golden(t, "empty.nft", renderEmpty())
 }
 
 // TestRenderOrder checks that what has no order in the state has none in the ruleset.
 func TestRenderOrder(t *testing.T) {
 	s := renderState(t)
-	want := renderRouter(s).String()
+	want := text(renderRouter(s))
 	s.ENIs[0], s.ENIs[1] = s.ENIs[1], s.ENIs[0]
 	s.SecurityGroups[0], s.SecurityGroups[1] = s.SecurityGroups[1], s.SecurityGroups[0]
 	g := s.ENIs[0].SecurityGroups
 	s.ENIs[0].SecurityGroups = []string{g[1], g[0]}
-	if diff := cmp.Diff(want, renderRouter(s).String()); diff != "" {
+	if diff := cmp.Diff(want, text(renderRouter(s))); diff != "" {
 		t.Errorf("after a change of order (-want +got):\n%s", diff)
 	}
 }

@@ -24,6 +24,7 @@ type router struct {
 	uplink   int              // index of the uplink, 0 if there is none
 	hostAddr netip.Addr       // the host's end of the uplink
 	classes  map[string]class // of the ruleset that is in place
+	view     view             // as above
 }
 
 // routeProtocol marks the routes that are ours: those of administrators, as RTPROT_STATIC is called.
@@ -36,7 +37,7 @@ func newRouter(path, vpc string) (*router, error) {
 		return nil, err
 	}
 	r := wrapRouter(vpc, ns)
-	if err := r.tables.replace(routerRuleset(network.State{}, vpc, nil, nil, netip.Addr{})); err != nil {
+	if err := r.tables.replace(routerRulesets(newView(network.State{}, vpc), nil, nil, nil, uplinkEnds{})...); err != nil {
 		r.close()
 		return nil, fmt.Errorf("set ruleset of %s: %w", vpc, errors.Join(err, clearMountPoint(path)))
 	}
@@ -62,7 +63,8 @@ func (r *router) close() {
 
 // observe reads what is in the namespace.
 func (r *router) observe() (observedRouter, error) {
-	o := observedRouter{Links: map[string]bool{}, Addrs: map[netip.Addr]bool{}, Routes: map[route]bool{}, Neighbors: map[neighbor]bool{}}
+	o := observedRouter{Links: map[string]uint32{}, Addrs: map[netip.Addr]bool{}, Routes: map[route]bool{},
+		Tables: map[tableRule]bool{}, Neighbors: map[neighbor]bool{}}
 	links, err := r.handle.LinkList()
 	if err != nil {
 		return o, fmt.Errorf("list links of %s: %w", r.vpc, err)
@@ -75,7 +77,7 @@ func (r *router) observe() (observedRouter, error) {
 		case name == uplinkName:
 			o.Uplink = r.observeUplink(l)
 		case l.Type() == "veth":
-			o.Links[name] = true
+			o.Links[name] = l.Attrs().Group
 		}
 	}
 	addrs, err := r.handle.AddrList(nil, unix.AF_INET)
@@ -87,7 +89,7 @@ func (r *router) observe() (observedRouter, error) {
 			o.Addrs[p.Addr()] = true
 		}
 	}
-	return o, errors.Join(r.observeRoutes(&o, names), r.observeNeighbors(&o, names))
+	return o, errors.Join(r.observeRoutes(&o, names), r.observeTables(&o), r.observeNeighbors(&o, names))
 }
 
 // observeUplink returns the router's address on its uplink, and keeps what rulesets and routes need to know of it.
@@ -116,71 +118,191 @@ func (r *router) uplinkState() (index int, hostAddr netip.Addr) {
 	return r.uplink, r.hostAddr
 }
 
-func (r *router) observeRoutes(o *observedRouter, names map[int]string) error {
-	list, err := r.handle.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return fmt.Errorf("list routes of %s: %w", r.vpc, err)
+// uplinkEnds returns the addresses of the host's end of the uplink.
+func (r *router) uplinkEnds() uplinkEnds {
+	_, addr := r.uplinkState()
+	if !addr.IsValid() {
+		return uplinkEnds{}
 	}
-	for _, to := range list {
-		p, ok := prefixOf(to.Dst)
-		if !ok || to.Protocol != routeProtocol {
-			continue
+	return uplinkEnds{IPv4: addr}
+}
+
+func (r *router) observeRoutes(o *observedRouter, names map[int]string) error {
+	for _, af := range []int{unix.AF_INET, unix.AF_INET6} {
+		list, err := r.handle.RouteListFiltered(af, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return fmt.Errorf("list routes of %s: %w", r.vpc, err)
 		}
-		link := names[to.LinkIndex]
-		if to.Type == unix.RTN_BLACKHOLE {
-			link = ""
+		for _, k := range list {
+			if to, ok := observedRoute(k, af, names); ok {
+				o.Routes[to] = true
+			}
 		}
-		o.Routes[route{p, link}] = true
+	}
+	return nil
+}
+
+func observedRoute(k netlink.Route, af int, names map[int]string) (to route, ok bool) {
+	to.To, ok = prefixOf(k.Dst)
+	if k.Dst == nil && af == unix.AF_INET6 {
+		to.To = ipv6.everywhere()
+	}
+	if !ok || k.Protocol != routeProtocol {
+		return to, false
+	}
+	if k.Table != unix.RT_TABLE_MAIN {
+		to.Table = uint32(k.Table)
+	}
+	to.Main, to.Fallback = k.Type == unix.RTN_THROW, k.Priority == fallbackMetric
+	if k.Type == unix.RTN_UNICAST {
+		to.Link = names[k.LinkIndex]
+		if via, ok := netip.AddrFromSlice(k.Gw); ok && to.Link != uplinkName {
+			to.Via = via.Unmap()
+		}
+	}
+	return to, true
+}
+
+func (r *router) observeTables(o *observedRouter) error {
+	for _, f := range families() {
+		rules, err := r.handle.RuleList(int(f.af()))
+		if err != nil {
+			return fmt.Errorf("list routing rules of %s: %w", r.vpc, err)
+		}
+		for _, rule := range rules {
+			if rule.Priority == tablePriority {
+				o.Tables[tableRule{f, uint32(rule.Table)}] = true
+			}
+		}
 	}
 	return nil
 }
 
 func (r *router) observeNeighbors(o *observedRouter, names map[int]string) error {
-	list, err := r.handle.NeighList(0, unix.AF_INET)
-	if err != nil {
-		return fmt.Errorf("list neighbors of %s: %w", r.vpc, err)
-	}
-	for _, n := range list {
-		addr, ok := netip.AddrFromSlice(n.IP.To4())
-		if ok && n.State&netlink.NUD_PERMANENT != 0 && len(n.HardwareAddr) == 6 {
-			o.Neighbors[neighbor{names[n.LinkIndex], addr, network.MAC(n.HardwareAddr)}] = true
+	for _, f := range families() {
+		list, err := r.handle.NeighList(0, int(f.af()))
+		if err != nil {
+			return fmt.Errorf("list neighbors of %s: %w", r.vpc, err)
+		}
+		for _, n := range list {
+			addr, ok := netip.AddrFromSlice(n.IP)
+			if ok && n.State&netlink.NUD_PERMANENT != 0 && len(n.HardwareAddr) == 6 {
+				o.Neighbors[neighbor{names[n.LinkIndex], addr.Unmap(), network.MAC(n.HardwareAddr)}] = true
+			}
 		}
 	}
 	return nil
 }
 
-// addRoute adds a route or replaces the one to the same destination.
-func (r *router) addRoute(to route) error {
-	k := &netlink.Route{Dst: ipNet(to.To), Protocol: routeProtocol}
-	switch to.Link {
-	case "":
+const (
+	// tablePriority is where the rules stand that lead to the tables of subnets: before the main table.
+	tablePriority = 1000
+	// fallbackMetric makes a route the last one to its destination.
+	fallbackMetric = 1 << 30
+)
+
+// af returns the family as sockets count them.
+func (f family) af() uint16 {
+	if f == ipv6 {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
+func (t tableRule) rule() *netlink.Rule {
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.Mark, rule.Table = int(t.Family.af()), tablePriority, t.Table, int(t.Table)
+	return rule
+}
+
+// addTable leads the packets of a subnet to its table.
+func (r *router) addTable(t tableRule) error {
+	if err := r.handle.RuleAdd(t.rule()); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// dropTable removes what addTable adds; it may be gone.
+func (r *router) dropTable(t tableRule) error {
+	if err := r.handle.RuleDel(t.rule()); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// kernelRoute describes a route to the kernel.
+func (r *router) kernelRoute(to route) (*netlink.Route, error) {
+	k := &netlink.Route{Dst: ipNet(to.To), Protocol: routeProtocol, Table: unix.RT_TABLE_MAIN}
+	if to.Table != 0 {
+		k.Table = int(to.Table)
+	}
+	if to.Fallback {
+		k.Priority = fallbackMetric
+	}
+	switch {
+	case to.Main:
+		k.Type = unix.RTN_THROW
+	case to.Link == "":
 		k.Type = unix.RTN_BLACKHOLE
-	case uplinkName:
+	case to.Link == uplinkName:
 		index, hostAddr := r.uplinkState()
 		if index == 0 {
-			return errors.New("the uplink is missing")
+			return nil, errors.New("the uplink is missing")
 		}
 		k.LinkIndex, k.Gw = index, hostAddr.AsSlice()
+		if familyOf(to.To.Addr()) == ipv6 {
+			k.Gw = mapUplink(hostAddr).AsSlice()
+		}
 	default:
 		l, err := r.handle.LinkByName(to.Link)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		k.LinkIndex, k.Scope = l.Attrs().Index, netlink.SCOPE_LINK
+		if to.Via.IsValid() {
+			k.Gw, k.Scope, k.Flags = to.Via.AsSlice(), netlink.SCOPE_UNIVERSE, int(netlink.FLAG_ONLINK)
+		}
+	}
+	return k, nil
+}
+
+// addRoute adds a route or replaces the one to the same destination.
+func (r *router) addRoute(to route) error {
+	k, err := r.kernelRoute(to)
+	if err != nil {
+		return err
 	}
 	return r.handle.RouteReplace(k)
 }
 
 // dropRoute removes a route that may be gone.
 func (r *router) dropRoute(to route) error {
-	k := &netlink.Route{Dst: ipNet(to.To), Protocol: routeProtocol}
-	if to.Link == "" {
+	k := &netlink.Route{Dst: ipNet(to.To), Protocol: routeProtocol, Table: unix.RT_TABLE_MAIN}
+	if to.Table != 0 {
+		k.Table = int(to.Table)
+	}
+	switch {
+	case to.Main:
+		k.Type = unix.RTN_THROW
+	case to.Link == "":
 		k.Type = unix.RTN_BLACKHOLE
+	}
+	if to.Fallback {
+		k.Priority = fallbackMetric
 	}
 	if err := r.handle.RouteDel(k); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
 	return nil
+}
+
+func (r *router) setLinkGroup(name string, group uint32) error {
+	l, err := r.handle.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return r.handle.LinkSetGroup(l, int(group))
 }
 
 func (r *router) addAddr(a netip.Addr) error {
@@ -200,8 +322,13 @@ func (r *router) addNeighbor(n neighbor) error {
 	if err != nil {
 		return err
 	}
-	return r.handle.NeighSet(&netlink.Neigh{LinkIndex: l.Attrs().Index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-		IP: n.Addr.AsSlice(), HardwareAddr: n.MAC[:]})
+	return setNeighbor(r.handle, l.Attrs().Index, n.Addr, n.MAC)
+}
+
+// setNeighbor says for good who has an address on a link.
+func setNeighbor(h *netlink.Handle, link int, addr netip.Addr, mac network.MAC) error {
+	return h.NeighSet(&netlink.Neigh{LinkIndex: link, Family: int(familyOf(addr).af()), State: netlink.NUD_PERMANENT,
+		IP: addr.AsSlice(), HardwareAddr: mac[:]})
 }
 
 // dropLink deletes a link that may be gone.
@@ -258,6 +385,9 @@ func (r *router) makeUplink(ctx context.Context, h *host, owner string) error {
 	err = setUpLink(r.handle, uplinkName, netip.PrefixFrom(routerAddr, 31))
 	if err == nil {
 		err = h.awaitUplink(name) // it was set up first
+	}
+	if err == nil {
+		err = h.addRoute(name, sharedRoute(hostAddr), uplinkEnds{IPv4: hostAddr})
 	}
 	if err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))

@@ -3,15 +3,17 @@ package linux
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/fardel-io/fardel/network"
 )
 
-// ruleset is one nftables table of family ip, as data. It renders to the text that `nft -f` would take, sorted where
-// order has no meaning, so that tests compare text and need no kernel.
+// ruleset is one nftables table, as data. It renders to the text that `nft -f` would take, sorted where order has no
+// meaning, so that tests compare text and need no kernel.
 type ruleset struct {
+	Family family
 	Table  string
 	Sets   []set
 	Chains []chain
@@ -28,26 +30,35 @@ type set struct {
 type setKind int
 
 const (
-	addrs      setKind = iota // IPv4 addresses
-	interfaces                // names of interfaces
-	sources                   // interface, IPv4 address and MAC of an ENI
-	classes                   // map: IPv4 address → class
-	verdicts                  // map: class → chain
+	addrs         setKind = iota // addresses
+	ranges                       // prefixes
+	interfaces                   // names of interfaces
+	sources                      // interface, address and MAC of an ENI
+	hardwares                    // interface and MAC of an ENI
+	classes                      // map: interface → class
+	verdicts                     // map: class → chain
+	translations                 // map: address → address
+	groupPairs                   // groups of the interfaces by which a packet comes and goes
+	groupVerdicts                // map: group of an interface → chain
 )
 
 // element is one element of a set; which fields count depends on the set's kind.
 type element struct {
 	Addr      netip.Addr
+	Prefix    netip.Prefix
+	To        netip.Addr
 	Interface string
 	MAC       network.MAC
 	Class     uint32
+	Group     uint32 // of an interface
 	Verdict   verdict
 }
 
-// setElement is an element and the name and kind of the set that it belongs to.
+// setElement is an element and the table's family and the name and kind of the set that it belongs to.
 type setElement struct {
-	Set  string
-	Kind setKind
+	Family family
+	Set    string
+	Kind   setKind
 	element
 }
 
@@ -60,15 +71,15 @@ type chain struct {
 
 // hook is where the kernel calls a base chain.
 type hook struct {
-	Type, Point string // "filter" or "nat"; "prerouting", "input", "forward", "postrouting"
-	Priority    int    // of netfilter; -300 is before connection tracking, 0 is the filter's, 100 that of source NAT
+	Type, Point string // "filter" or "nat"; "prerouting", "input", "forward", "output", "postrouting"
+	Priority    int    // of netfilter; -300 is before connection tracking, -100 that of destination NAT, 0 the filter's, 100 that of source NAT
 	Drop        bool   // policy: drop instead of accept
 }
 
 // rule is a list of statements; a verdict comes last.
 type rule []statement
 
-// statement is a part of a rule.
+// statement is a part of a rule. In its text IP stands for the family's name.
 type statement interface{ text() string }
 
 type (
@@ -77,20 +88,35 @@ type (
 	oif          struct{ Name string }         // leaves by the interface
 	oifIn        struct{ Set string }          // leaves by one of the interfaces
 	notOIFIn     struct{ Set string }          // leaves by none of the interfaces
+	notIIFIn     struct{ Set string }          // came in by none of the interfaces
 	source       struct{ Prefix netip.Prefix } // source address in the prefix
 	sourceIn     struct{ Set string }          // source address in the set
 	dest         struct{ Prefix netip.Prefix } // destination address in the prefix
 	destIn       struct{ Set string }          // destination address in the set
 	sourceCheck  struct{ Set string }          // interface, source address and source MAC are those of one ENI
-	protocol     struct{ Number uint8 }        // the packet's protocol
-	destPort     struct{ From, To uint16 }     // destination port of TCP or UDP
-	icmp         struct{ Type, Code int }      // network.AnyICMP matches all
-	tracked      struct{}                      // belongs to a known connection
-	untracked    struct{}                      // cannot belong to any, such as an answer that nobody asked for
-	classOf      struct{ Source bool }         // marks the packet with the class of its source or destination
-	classVerdict struct{ Map string }          // decides by the mark
-	masquerade   struct{}                      // takes the address of the interface it leaves by
-	verdict      struct{ Kind, Chain string }  // "accept", "drop"; "jump" or "goto" a chain
+	senderCheck  struct{ Set string }          // interface and source MAC are those of one ENI
+	markGroup    struct{}                      // marks the packet with the group of the interface by which it comes
+	withinGroup  struct{ Set string }          // comes and goes by interfaces of one group
+	groupVerdict struct {
+		In  bool // decides by the group of the interface by which it comes, else by which it goes
+		Map string
+	}
+	protocol     struct{ Number uint8 }    // the packet's protocol
+	destPort     struct{ From, To uint16 } // destination port of TCP or UDP
+	icmp         struct{ Type, Code int }  // network.AnyICMP matches all
+	tracked      struct{}                  // belongs to a known connection
+	untracked    struct{}                  // cannot belong to any, such as an answer that nobody asked for
+	translated   struct{}                  // its destination was another one
+	fromHere     struct{}                  // its source is an address of this namespace
+	classOf      struct{ Source bool }     // marks the packet with the class of who sends or who gets it
+	classVerdict struct{ Map string }      // decides by the mark
+	masquerade   struct{}                  // takes the address of the interface it leaves by
+	masqPorts    struct{ From, To uint16 } // as masquerade, with a port of a range
+	snatMap      struct{ Map string }      // its source becomes what the map has for it
+	dnatMap      struct{ Map string }      // its destination becomes what the map has for it
+	snat         struct{ To netip.Addr }   // its source becomes the address
+	known        struct{}                  // there is a route to its source, by the main table
+	verdict      struct{ Kind, Chain string }
 )
 
 func (s iif) text() string          { return "iifname " + quote(s.Name) }
@@ -98,17 +124,35 @@ func (s iifIn) text() string        { return "iifname @" + s.Set }
 func (s oif) text() string          { return "oifname " + quote(s.Name) }
 func (s oifIn) text() string        { return "oifname @" + s.Set }
 func (s notOIFIn) text() string     { return "oifname != @" + s.Set }
-func (s source) text() string       { return "ip saddr " + prefixText(s.Prefix) }
-func (s sourceIn) text() string     { return "ip saddr @" + s.Set }
-func (s dest) text() string         { return "ip daddr " + prefixText(s.Prefix) }
-func (s destIn) text() string       { return "ip daddr @" + s.Set }
-func (s sourceCheck) text() string  { return "iifname . ip saddr . ether saddr @" + s.Set }
-func (s protocol) text() string     { return fmt.Sprintf("ip protocol %d", s.Number) }
+func (s notIIFIn) text() string     { return "iifname != @" + s.Set }
+func (s source) text() string       { return "IP saddr " + prefixText(s.Prefix) }
+func (s sourceIn) text() string     { return "IP saddr @" + s.Set }
+func (s dest) text() string         { return "IP daddr " + prefixText(s.Prefix) }
+func (s destIn) text() string       { return "IP daddr @" + s.Set }
+func (s sourceCheck) text() string  { return "iifname . IP saddr . ether saddr @" + s.Set }
+func (s senderCheck) text() string  { return "iifname . ether saddr @" + s.Set }
+func (s markGroup) text() string    { return "meta mark set iifgroup" }
+func (s withinGroup) text() string  { return "iifgroup . oifgroup @" + s.Set }
+func (s protocol) text() string     { return fmt.Sprintf("meta l4proto %d", s.Number) }
 func (s tracked) text() string      { return "ct state established,related" }
 func (s untracked) text() string    { return "ct state invalid" }
+func (s translated) text() string   { return "ct status dnat" }
+func (s fromHere) text() string     { return "fib saddr type local" }
 func (s classVerdict) text() string { return "meta mark vmap @" + s.Map }
 func (s masquerade) text() string   { return "masquerade" }
+func (s masqPorts) text() string    { return fmt.Sprintf("masquerade to :%d-%d", s.From, s.To) }
+func (s snatMap) text() string      { return "snat to IP saddr map @" + s.Map }
+func (s dnatMap) text() string      { return "dnat to IP daddr map @" + s.Map }
+func (s snat) text() string         { return "snat to " + s.To.String() }
+func (s known) text() string        { return "fib saddr oif exists" }
 func (s verdict) text() string      { return strings.TrimSpace(s.Kind + " " + s.Chain) }
+
+func (s groupVerdict) text() string {
+	if s.In {
+		return "iifgroup vmap @" + s.Map
+	}
+	return "oifgroup vmap @" + s.Map
+}
 
 func (s destPort) text() string {
 	if s.From == s.To {
@@ -118,18 +162,18 @@ func (s destPort) text() string {
 }
 
 func (s icmp) text() string {
-	text := fmt.Sprintf("icmp type %d", s.Type)
+	text := fmt.Sprintf("@th,0,8 %d", s.Type)
 	if s.Code != network.AnyICMP {
-		text += fmt.Sprintf(" icmp code %d", s.Code)
+		text += fmt.Sprintf(" @th,8,8 %d", s.Code)
 	}
 	return text
 }
 
 func (s classOf) text() string {
 	if s.Source {
-		return "meta mark set ip saddr map @" + classSet
+		return "meta mark set iifname map @" + classSet
 	}
-	return "meta mark set ip daddr map @" + classSet
+	return "meta mark set oifname map @" + classSet
 }
 
 func quote(s string) string { return `"` + s + `"` }
@@ -144,9 +188,9 @@ func prefixText(p netip.Prefix) string {
 // String renders the ruleset as nft reads it.
 func (r ruleset) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table ip %s {\n", r.Table)
+	fmt.Fprintf(&b, "table %s %s {\n", r.Family, r.Table)
 	for _, s := range r.Sets {
-		b.WriteString(s.text())
+		b.WriteString(s.text(r.Family))
 	}
 	for _, c := range r.Chains {
 		fmt.Fprintf(&b, "\tchain %s {\n", c.Name)
@@ -154,7 +198,7 @@ func (r ruleset) String() string {
 			b.WriteString("\t\t" + c.Hook.text() + "\n")
 		}
 		for _, rule := range c.Rules {
-			b.WriteString("\t\t" + rule.text() + "\n")
+			b.WriteString("\t\t" + r.Family.in(rule.text()) + "\n")
 		}
 		b.WriteString("\t}\n")
 	}
@@ -178,19 +222,32 @@ func (r rule) text() string {
 	return strings.Join(parts, " ")
 }
 
-func (s set) text() string {
+// equal reports whether two rules are the same.
+func (r rule) equal(other rule) bool { return slices.Equal(r, other) }
+
+func (s set) text(f family) string {
 	word, kind := "set", ""
 	switch s.Kind {
 	case addrs:
-		kind = "type ipv4_addr"
+		kind = "type " + f.addressKind()
+	case ranges:
+		kind = "type " + f.addressKind() + "; flags interval"
 	case interfaces:
 		kind = "type ifname"
 	case sources:
-		kind = "type ifname . ipv4_addr . ether_addr"
+		kind = "type ifname . " + f.addressKind() + " . ether_addr"
+	case hardwares:
+		kind = "type ifname . ether_addr"
 	case classes:
-		word, kind = "map", "type ipv4_addr : mark"
+		word, kind = "map", "type ifname : mark"
 	case verdicts:
 		word, kind = "map", "type mark : verdict"
+	case translations:
+		word, kind = "map", "type "+f.addressKind()+" : "+f.addressKind()
+	case groupPairs:
+		kind = "type devgroup . devgroup"
+	case groupVerdicts:
+		word, kind = "map", "type devgroup : verdict"
 	}
 	lines := make([]string, len(s.Elements))
 	for i, e := range s.Elements {
@@ -206,14 +263,24 @@ func (s set) text() string {
 
 func (e element) text(kind setKind) string {
 	switch kind {
+	case ranges:
+		return prefixText(e.Prefix)
 	case interfaces:
 		return quote(e.Interface)
 	case sources:
 		return quote(e.Interface) + " . " + e.Addr.String() + " . " + e.MAC.String()
+	case hardwares:
+		return quote(e.Interface) + " . " + e.MAC.String()
 	case classes:
-		return fmt.Sprintf("%s : %#08x", e.Addr, e.Class)
+		return fmt.Sprintf("%s : %#08x", quote(e.Interface), e.Class)
 	case verdicts:
 		return fmt.Sprintf("%#08x : %s", e.Class, e.Verdict.text())
+	case translations:
+		return e.Addr.String() + " : " + e.To.String()
+	case groupPairs:
+		return fmt.Sprintf("%d . %d", e.Group, e.Group)
+	case groupVerdicts:
+		return fmt.Sprintf("%d : %s", e.Group, e.Verdict.text())
 	}
 	return e.Addr.String()
 }

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -18,12 +19,17 @@ const (
 	addHostRoute  action = "add host route"
 	addAddr       action = "add address"
 	addRoute      action = "add route"
+	makePeering   action = "make peering connection"
+	makeNAT       action = "make NAT gateway"
 	makeENI       action = "make ENI"
+	setLinkGroup  action = "set group of link"
+	addTable      action = "add route table"
 	addNeighbor   action = "add neighbor"
 	startForward  action = "start forwarding"
 	writeRecord   action = "write record"
 	setRuleset    action = "set ruleset"
 	dropHostRoute action = "drop host route"
+	dropTable     action = "drop route table"
 	dropRoute     action = "drop route"
 	dropAddr      action = "drop address"
 	removeENI     action = "remove ENI"
@@ -35,8 +41,8 @@ const (
 )
 
 func order() []action {
-	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, addRoute, makeENI,
-		addNeighbor, startForward, writeRecord, setRuleset, dropHostRoute, dropRoute, dropAddr, removeENI, removeLink, removeUplink, removeRouter,
+	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
+		setLinkGroup, addRoute, addTable, addNeighbor, startForward, writeRecord, setRuleset, dropHostRoute, dropTable, dropRoute, dropAddr, removeENI, removeLink, removeUplink, removeRouter,
 		trimHostTable, dropHostTable}
 }
 
@@ -44,14 +50,15 @@ func order() []action {
 type step struct {
 	Do       action
 	VPC      string
-	ENI      string // ID
+	ENI      string // ID, of a NAT gateway or peering connection too
 	Link     string
 	Addr     netip.Addr
 	Prefix   netip.Prefix
 	Route    route
 	Neighbor neighbor
-	Uplinks  []string       // names of links, for the host's table
-	Blocks   []netip.Prefix // what is behind them
+	Rule     tableRule
+	Group    uint32 // of a link
+	Host     hostWants
 }
 
 // String describes the step for logs and errors.
@@ -71,6 +78,18 @@ func (s step) String() string {
 		words = append(words, s.Route.To.String())
 	case s.Neighbor.Addr.IsValid():
 		words = append(words, s.Neighbor.Addr.String())
+	}
+	if s.Route.Table != 0 {
+		words = append(words, "in table")
+	}
+	if table := max(s.Route.Table, s.Rule.Table, s.Group); table != 0 {
+		words = append(words, strconv.Itoa(int(table)))
+	}
+	switch {
+	case s.Route.Main:
+		words = append(words, "by the main table")
+	case s.Route.Fallback:
+		words = append(words, "at last")
 	}
 	if s.VPC != "" {
 		words = append(words, "in "+s.VPC)
