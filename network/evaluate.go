@@ -152,7 +152,7 @@ func (w *walk) fromENI() {
 		w.hop(CheckDestination, "", -1, false, "link-local address at which nothing answers")
 		return
 	}
-	if w.flow.ToHost {
+	if w.flow.ToHost && w.flow.Established {
 		w.toHost()
 		return
 	}
@@ -279,7 +279,7 @@ func (w *walk) fromOutside() {
 // unicast checks that the destination is an address that packets can be sent to, and of the family of the source and
 // the protocol.
 func (w *walk) unicast() bool {
-	if !unicast(w.dest) {
+	if somewhere := w.flow.Established && w.dest.IsUnspecified(); !unicast(w.dest) && !somewhere {
 		return w.hop(CheckDestination, "", -1, false, "%s is not a unicast address", w.dest)
 	}
 	if w.source.Is4() != w.dest.Is4() || w.flow.Protocol.Is(ICMP) && !w.dest.Is4() || w.flow.Protocol.Is(ICMPv6) && w.dest.Is4() {

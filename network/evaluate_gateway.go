@@ -161,6 +161,10 @@ func (w *walk) enter() {
 		return
 	}
 	fromInside := len(w.flow.ENI) > 0
+	if fromInside && w.flow.ToHost {
+		w.toHost()
+		return
+	}
 	if v := w.privateOf(w.source); v != "" && (!fromInside || w.dest.Is4()) {
 		w.hop(CheckSource, "", -1, false, "%s is an address of %s, and cannot come from elsewhere", w.source, v)
 		return

@@ -103,7 +103,7 @@ func (a actor) doRouter(ctx context.Context, r *router, s step) error {
 	case addHostRoute:
 		return a.addHostRoute(r, s)
 	case dropHostRoute:
-		return a.host.dropRoute(s.Prefix)
+		return a.host.dropRoute(hostLinkName(a.cfg.Owner, r.vpc), s.Prefix)
 	case addAddr:
 		return r.addAddr(s.Addr)
 	case dropAddr:

@@ -3,21 +3,9 @@ package linux
 import (
 	"context"
 	"fmt"
-	"net/netip"
 
 	"github.com/fardel-io/fardel/network"
 )
-
-// holding is what only one ENI can have: an address in a VPC, or a MAC.
-type holding struct {
-	vpc  string
-	addr netip.Addr
-	mac  network.MAC
-}
-
-func holdings(vpc string, e network.ENI) []holding {
-	return []holding{{vpc: vpc, addr: e.PrivateIPv4}, {mac: e.MAC}}
-}
 
 // claim takes an ENI's address and MAC, once nothing is left of who had them before, or of the ENI itself.
 func (f *Fabric) claim(ctx context.Context, rec record) error {

@@ -341,7 +341,7 @@ func (f *Fabric) publish(r *router, old, p *port) error {
 		added = append(added, setElement{ipv4, publicSet, addrs, element{Addr: is}})
 	}
 	if was.IsValid() {
-		errs = append(errs, f.host.dropRoute(netip.PrefixFrom(was, 32)))
+		errs = append(errs, f.host.dropRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(was, 32)))
 		removed = append(removed, setElement{ipv4, publicSet, addrs, element{Addr: was}})
 	}
 	err := f.host.tables.edit(hostTable(f.cfg.Owner), removed, nil, added)

@@ -183,9 +183,16 @@ func (h *host) addRoute(link string, to netip.Prefix, ends uplinkEnds) error {
 		Src: from.AsSlice(), Protocol: routeProtocol})
 }
 
-// dropRoute removes what addRoute adds; it may be gone.
-func (h *host) dropRoute(to netip.Prefix) error {
-	err := h.handle.RouteDel(&netlink.Route{Dst: ipNet(to), Protocol: routeProtocol})
+// dropRoute removes what addRoute adds; it may be gone, or lead into another uplink.
+func (h *host) dropRoute(link string, to netip.Prefix) error {
+	l, err := h.handle.LinkByName(link)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = h.handle.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(to), Protocol: routeProtocol})
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}

@@ -362,11 +362,25 @@ func (p *planner) planLeftovers() {
 	for id := range p.Partial {
 		gone[id] = gone[id] || !enis[id]
 	}
-	for _, id := range slices.Sorted(maps.Keys(gone)) {
-		if gone[id] {
-			links[linkName(id)] = true
-			p.add(step{Do: removeENI, ENI: id, VPC: p.Records[id].VPC})
+	wanted := map[holding]bool{}
+	for vpc, ports := range p.ports {
+		for _, e := range ports {
+			for _, h := range holdings(vpc, e.ENI) {
+				wanted[h] = true
+			}
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		if !gone[id] {
+			continue
+		}
+		links[linkName(id)] = true
+		do := removeENI
+		rec, recorded := p.Records[id]
+		if recorded && slices.ContainsFunc(holdings(rec.VPC, rec.ENI), func(h holding) bool { return wanted[h] }) {
+			do = discardENI // another one gets its address
+		}
+		p.add(step{Do: do, ENI: id, VPC: rec.VPC})
 	}
 	for _, vpc := range slices.Sorted(maps.Keys(p.Routers)) {
 		for _, link := range slices.Sorted(maps.Keys(p.Routers[vpc].Links)) {

@@ -245,7 +245,7 @@ func (p *prober) receive(t testing.TB, wait time.Duration) (any bool) {
 			if err != nil {
 				break
 			}
-			if link, ok := from.(*unix.SockaddrLinklayer); ok && link.Pkttype == unix.PACKET_OUTGOING {
+			if link, ok := from.(*unix.SockaddrLinklayer); ok && (link.Pkttype == unix.PACKET_OUTGOING || link.Pkttype == unix.PACKET_LOOPBACK) {
 				continue
 			}
 			if got, ok := parse(socks[i], from, slices.Clone(buffer[:n])); ok && p.take(names[i], got) {
@@ -266,8 +266,8 @@ func (p *prober) take(name string, got received) bool {
 		tr.answered = tr.answered || name == tr.from
 		return true
 	}
-	if name == tr.from && tr.at == "" && !p.isOwn(name, tr.flow.Destination) && p.places[name].links && name != "outside" {
-		return false // what the sender's own kernel shows of it
+	if name == "outside" && tr.from == name {
+		return false // what the host does not know goes where it came from
 	}
 	tr.at, tr.source, tr.dst = name, got.source, got.dst
 	if at := p.places[name]; at.links && (got.number == unix.IPPROTO_UDP || got.number == 253) {
@@ -275,11 +275,6 @@ func (p *prober) take(name string, got received) bool {
 		at.transmit(datagram(f, got.number, got.dst, got.source, message(answerMark, got.id, 0)), got.source)
 	}
 	return true
-}
-
-func (p *prober) isOwn(eni string, a netip.Addr) bool {
-	rec, _ := p.fabric.get(eni)
-	return rec.ENI.PrivateIPv4 == a || rec.ENI.IPv6 == a
 }
 
 // What packets of ours begin with: questions, and the answers to them.
