@@ -21,44 +21,63 @@
 //	│ 10.0.0.4/20 │          │ 10.0.0.5/20 │        routes: the gateway on eth0, all else by the gateway
 //	└──────┬──────┘          └──────┬──────┘
 //	       │ e3f…                   │ e91…
-//	┌──────┴────────────────────────┴──────┐
-//	│ router of vpc-…                      │  10.0.0.4 dev e3f…, 10.0.0.5 dev e91…
-//	│ 10.0.0.1, 169.254.169.253,           │  10.0.0.0/16 blackhole, 169.254.0.0/16 blackhole
-//	│ 169.254.170.2          table fardel  │  0.0.0.0/0 by the uplink, if the VPC has a way out
-//	└──────────────────┬───────────────────┘
-//	                   │ uplink, 169.254.x.y/31
+//	┌──────┴────────────────────────┴──────┐        ┌─────────────┐
+//	│ router of vpc-…                      │ n5c…   │ NAT gateway │
+//	│ 10.0.0.1, 10.0.0.2, 169.254.169.253, ├────────┤ eth0        │
+//	│ 169.254.170.2          table fardel  │        └─────────────┘
+//	│ main: who has which address          │ p07…   ┌─────────────┐
+//	│ one table of routes for each subnet  ├────────┤ router of a │
+//	└──────────────────┬───────────────────┘        │ peered VPC  │
+//	                   │ uplink, 169.254.x.y/31     └─────────────┘
 //	┌──────────────────┴───────────────────┐
-//	│ host            table fardel-<owner> │  10.0.0.0/16 dev fardel-…
+//	│ host            table fardel-<owner> │  10.0.0.0/16 and public addresses dev fardel-…
 //	│ fardel-…                             │
 //	└──────────────────┬───────────────────┘
 //	                outside
 //
-// The router routes and does not bridge, so every packet between two tasks passes it. A packet from an ENI meets, in
-// this order:
+// The router routes and does not bridge, so every packet between two tasks passes it. The links of a subnet's ENIs are
+// one group of links, whose number is that of the subnet's route table, too. A packet from an ENI meets, in this order:
 //
-//   - prerouting, before connection tracking: link, source address and source MAC must be those of one ENI;
-//   - routing: an ENI's link, the uplink, or nothing, silently;
-//   - forward: a known connection passes. Otherwise the sender's address gives its class, the set of groups that it
+//   - prerouting, before connection tracking: link, source address and source MAC must be those of one ENI, or with
+//     NoSourceDestCheck link and MAC. The packet is marked with the group of its link;
+//   - routing by the mark: the table of the subnet. Local routes go on in the main table: an ENI's link, or nothing,
+//     silently. A route to an ENI, a NAT gateway or a peering connection has a blackhole behind it for when that is gone;
+//   - filtered: if it leaves the group of links by which it came, the network ACL of the one, then of the other;
+//   - stateful: a known connection passes. Otherwise the sender's link gives its class, the set of groups that it
 //     carries, and the class its egress chain: the chains of its groups, one rule for each peer of a rule;
-//   - admitted: outwards only with a public address; inwards by the class of the receiver and its ingress chain.
+//   - admitted: outwards only with a public address; inwards by the class of the receiver's link and its ingress chain.
 //
-// An ENI is three set elements and one for each of its groups, whatever the number of ENIs and rules, in one
-// transaction. A group that a rule names is the set of its members' addresses. The router answers ARP for every
-// address, and knows the address of every ENI for good, so forged ARP changes nothing.
+// An ENI is two set elements and one for each of its groups, and three more for a public address, whatever the number of
+// ENIs and rules, in one transaction. A group that a rule names is the set of its members' addresses, a prefix list a set
+// of ranges. The router answers ARP for every address, and knows the address of every ENI for good, so forged ARP changes
+// nothing.
+//
+// A NAT gateway is a namespace that sends back to the router what it is given, with its own address as source: so
+// network ACLs and routes of its subnet apply to it, with the addresses that a packet has at each of them. Public
+// addresses are translated 1 to 1 in the router, where the internet gateway of EC2 stands: rules see private ones.
 //
 // # The host
 //
-// In the host's namespace there are one link for each VPC with a route to its CIDRs, one nftables table, and nothing
-// else. Other tables are never touched. The table drops what tasks send to the host itself, unless it is an answer, what
-// tries to reach tasks uninvited, and what goes from VPC to VPC; it translates the source of what goes outside to the
-// address of the host. The host's own packets carry its end of the link as source.
+// In the host's namespace there are one link for each VPC with routes to its CIDRs and public addresses, one nftables
+// table, and nothing else. Other tables are never touched. The table drops what tasks send to the host itself, unless it
+// is an answer, what tries to reach private addresses uninvited, and what goes from VPC to VPC but by public addresses.
+// To the outside the host's address stands for ENIs that have no public address of their own, and for all of them unless
+// [Config.RoutedPublicAddresses]. The host's own packets carry its end of the link as source.
 //
 // ip_forward is switched on when an ENI with a public address and a default route of the host meet, and only if it is
 // off. The links of all fabrics are marked then, and who removes the last marked link switches it off again. While it is
 // on, the host forwards between its other links too, as far as its firewall lets it.
 //
-// A VPC whose CIDR overlaps a route of the host or another VPC's is made without a link, and Apply returns an error that
-// matches [network.ErrConflict].
+// The host reaches no private address of a VPC whose CIDR overlaps a route of the host or another VPC's, and Apply
+// returns an error that matches [network.ErrConflict].
+//
+// # Changes
+//
+// Rules, ACLs and routes change for running tasks at once, and all rules of a VPC at the same moment. Network ACLs and
+// routes apply to the packets of known connections, too. Connections that are known go on when the rule that allowed
+// them is gone, as they do in EC2 if they are tracked; EC2 cuts those that it does not track, because rules for
+// everything allow both directions, and this fabric tracks them as well. What began before goes on being translated as
+// it was. The connections of an ENI end with it.
 //
 // # Crashes
 //
@@ -68,9 +87,9 @@
 //
 // # What it does not do
 //
-//   - Network ACLs, route tables of subnets, elastic and secondary addresses, NAT gateways, peering, a name server, IPv6.
-//     IPv6 is off in the namespaces of tasks and routers.
-//   - Public addresses: an ENI with AssignPublicIP shares the host's address, and cannot be reached at it.
+//   - IPv6: a state with it is refused. It is off in the namespaces of tasks.
+//   - An ENI that sends to its own public address without ports, or from a port to the same one, is not held up by its
+//     own rules: both directions look the same.
 //   - Answers that nobody asked for, such as an echo reply out of nothing, do not reach the outside: they cannot be
 //     translated.
 //   - A firewall of the host that drops what it forwards drops what tasks send outside: a packet must pass all tables.

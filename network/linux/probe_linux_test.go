@@ -266,8 +266,8 @@ func (p *prober) take(name string, got received) bool {
 		tr.answered = tr.answered || name == tr.from
 		return true
 	}
-	if name == "outside" && tr.from == name {
-		return false // what the host does not know goes where it came from
+	if name == "outside" && (tr.from == name || tr.from == "host") {
+		return false // what the host does not know goes there, as from any host
 	}
 	tr.at, tr.source, tr.dst = name, got.source, got.dst
 	if at := p.places[name]; at.links && (got.number == unix.IPPROTO_UDP || got.number == 253) {

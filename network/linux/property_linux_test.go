@@ -11,22 +11,24 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/network/networktest/scenario"
+	"github.com/vishvananda/netlink"
 )
 
 var (
-	propertyStates = flag.Int("property.states", 10, "random states that TestProperty makes")
+	propertyStates = flag.Int("property.states", 12, "random states that TestProperty makes")
 	propertySeed   = flag.Uint64("property.seed", 0, "seed of TestProperty; 0 takes a new one")
 )
 
 // propertyFlows is the number of packets in each state.
-const propertyFlows = 240
+const propertyFlows = 200
 
 // TestProperty makes random VPCs in the kernel, sends packets, and compares with Evaluate where they arrive, with which
 // addresses, and whether what is answered to them comes back. The states follow one another in one fabric, so changes are
 // tried, too. -property.states makes it longer.
 func TestProperty(t *testing.T) {
 	m := newMachine(t, "property")
-	outside6 := m.addIPv6(t)
+	outside6 := m.populate(t)
 	f := m.Open(t)
 	seed := *propertySeed
 	if seed == 0 {
@@ -34,15 +36,23 @@ func TestProperty(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	p := newProber(t, m)
+	cfg := scenario.Config{Seed: seed, Outside: []netip.Addr{m.OutsideAddr(), outside6}, HostAddrs: []netip.Addr{m.HostAddr()}, Without: propertyWithout}
+	g := scenario.New(cfg)
 	checked := 0
+	var s network.State
 	for n := range *propertyStates {
-		c := &chance{Rand: rand.New(rand.NewPCG(seed, uint64(n))), v6: propertyIPv6}
-		s := c.valid()
+		if n%3 == 0 {
+			s = g.State()
+		} else {
+			s = g.Change(s)
+		}
 		mustApply(t, f, s)
 		p.sync(t)
-		flows := make([]network.Flow, propertyFlows)
-		for i := range flows {
-			flows[i] = c.flow(s, m.HostAddr(), m.OutsideAddr(), outside6)
+		flows := g.Flows(s, propertyFlows)
+		for i, f := range flows {
+			if f.FromHost && f.Protocol.Is(network.ICMP) && f.ICMPType != 8 {
+				flows[i].ICMPType = 8 // the host cannot put its end of the link in the place of the source of an answer
+			}
 		}
 		for _, batch := range distinct(flows) {
 			checked += p.check(t, s, batch)
@@ -204,26 +214,14 @@ func explain(v network.Verdict) string {
 	return text
 }
 
-// addIPv6 gives the host and the outside IPv6, and returns the address of the outside.
-func (m *machine) addIPv6(t testing.TB) netip.Addr {
+// populate gives the outside the other addresses that packets go to, and returns the one of IPv6.
+func (m *machine) populate(t testing.TB) netip.Addr {
 	t.Helper()
+	ns, err := openNamespace(m.outside)
+	must(t, err)
+	defer ns.close()
+	must(t, ns.handle.AddrAdd(loopback(), &netlink.Addr{IPNet: ipNet(prefix("10.200.0.1/32"))}))
 	return netip.MustParseAddr("2001:db8:ffff::7")
 }
 
-const propertyIPv6 = false
-
-// TestChance checks that much of what the generator makes is valid, and so little of it is left out.
-func TestChance(t *testing.T) {
-	valid := 0
-	for seed := range uint64(200) {
-		c := &chance{Rand: rand.New(rand.NewPCG(seed, 0)), v6: seed%2 == 0}
-		if err := network.Validate(c.state()); err == nil {
-			valid++
-		} else if testing.Verbose() {
-			t.Logf("seed %d: %v", seed, err)
-		}
-	}
-	if valid < 100 {
-		t.Errorf("%d of 200 states are valid", valid)
-	}
-}
+const propertyWithout = scenario.IPv6
