@@ -18,14 +18,20 @@ const (
 	regWords = 8
 )
 
+// Where addresses are in the header of IPv4.
+const (
+	offsetSrc = 12
+	offsetDst = 16
+)
+
 // offsets of fields in the header of a family, and the length of addresses.
 type offsets struct{ src, dst, length uint32 }
 
 func (f family) offsets() offsets {
 	if f == ipv6 {
-		return offsets{8, 24, 16}
+		return offsets{offsetSrc6, offsetDst6, 16}
 	}
-	return offsets{12, 16, 4}
+	return offsets{offsetSrc, offsetDst, 4}
 }
 
 // expressions translates a statement for the kernel.
