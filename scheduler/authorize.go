@@ -3,8 +3,10 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/policy/authz"
@@ -109,13 +111,37 @@ func denied(r Request, err error) error {
 }
 
 // roleAuthorizer asks whether a task's execution role may have what its containers are to be given.
-func (c *core) roleAuthorizer() func(ctx context.Context, role, action, resource string) error {
+func (c *core) roleAuthorizer() func(ctx context.Context, taskARN, role, action, resource string) error {
 	if c.cfg.Authorizer == nil {
 		return nil
 	}
-	return func(ctx context.Context, role, action, resource string) error {
-		return (&Cluster{core: c, principal: role}).authorize(ctx, action, resource, nil)
+	return func(ctx context.Context, taskARN, role, action, resource string) error {
+		session, err := c.inRole(role, taskARN)
+		if err != nil {
+			return err
+		}
+		return session.authorize(ctx, action, resource, nil)
 	}
+}
+
+// inRole is the cluster as a task may use it in one of its roles. The role's session has the task's ID as its name.
+func (c *core) inRole(role, taskARN string) (*Cluster, error) {
+	role = c.roleARN(role)
+	if c.cfg.TaskCaller != nil {
+		caller, err := c.cfg.TaskCaller(role, taskARN)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRole, err)
+		}
+		return (&Cluster{core: c}).AsCaller(caller), nil
+	}
+	arn, name, _ := strings.Cut(role, ":role/")
+	session := strings.Replace(arn, ":iam:", ":sts:", 1) + ":assumed-role/" + name[strings.LastIndexByte(name, '/')+1:] + taskARN[strings.LastIndexByte(taskARN, '/'):]
+	principal, err := policy.ParsePrincipal(session)
+	if err != nil {
+		return nil, fmt.Errorf("scheduler: session of role %s: %w", role, err)
+	}
+	principal.IssuerARN = role // with its path, which a session's name lacks
+	return (&Cluster{core: c}).AsCaller(policy.Caller{Principal: principal}), nil
 }
 
 // authorizeRoles asks whether the roles may be handed to tasks.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
@@ -68,9 +69,11 @@ type Config struct {
 	// volumes.Directory. Nil refuses definitions that have one.
 	Volumes volumes.Provider
 
-	// CheckTaskRole is asked in Run whether the task role of a task can be assumed for it, both named by ARN. Its error
-	// refuses the task, with [ErrRole]. Nil is that every role can. It must not block for long.
-	CheckTaskRole func(roleARN, taskARN string) error
+	// TaskCaller is the session that a task has of a role, both named by ARN, or why it can have none. Run refuses a task
+	// with a task role that it can have no session of ([ErrRole]), and in the session's name Authorizer is asked what
+	// the cluster does for the task: with the execution role before a secret or an environment file is had. Nil is that
+	// every role can be assumed. It must not block for long.
+	TaskCaller func(roleARN, taskARN string) (policy.Caller, error)
 
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)

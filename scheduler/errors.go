@@ -15,7 +15,7 @@ var (
 	ErrAccessDenied = errors.New("scheduler: access denied")
 	ErrConflict     = errors.New("scheduler: client token was used with other parameters")
 	ErrInactive     = errors.New("scheduler: task definition is inactive")
-	ErrRole         = errors.New("scheduler: task role cannot be assumed")
+	ErrRole         = errors.New("scheduler: role cannot be assumed")
 	ErrNoExec       = errors.New("scheduler: the execute command was disabled when the task was run")
 	ErrClosed       = errors.New("scheduler: cluster is closed")
 )

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/metadata"
@@ -165,17 +164,9 @@ func (p protector) UpdateTaskProtection(ctx context.Context, s *metadata.Snapsho
 	return metadata.Protection{Enabled: got.Enabled, ExpirationDate: got.ExpirationDate}, toTask(err)
 }
 
-// as is the cluster as the task's role may use it: its session has the task's ID as its name.
+// as is the cluster as the task's role may use it.
 func (p protector) as(s *metadata.Snapshot) (*Cluster, error) {
-	role := p.c.roleARN(s.Definition.TaskRoleARN)
-	arn, name, _ := strings.Cut(role, ":role/")
-	session := strings.Replace(arn, ":iam:", ":sts:", 1) + ":assumed-role/" + name[strings.LastIndexByte(name, '/')+1:] + "/" + s.Task.ID()
-	principal, err := policy.ParsePrincipal(session)
-	if err != nil {
-		return nil, fmt.Errorf("scheduler: session of task role %s: %w", role, err)
-	}
-	principal.IssuerARN = role // with its path, which a session's name lacks
-	return (&Cluster{core: p.c}).AsCaller(policy.Caller{Principal: principal}), nil
+	return p.c.inRole(s.Definition.TaskRoleARN, s.Task.TaskARN)
 }
 
 // toTask is an error as the API of ECS tells it.

@@ -2,11 +2,15 @@ package scheduler_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fardel-io/fardel/policy"
+	"github.com/fardel-io/fardel/policy/authz"
+	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
 )
@@ -18,13 +22,13 @@ func TestTaskRoleIsChecked(t *testing.T) {
 		refused := errors.New("ECS was unable to assume the role")
 		var asked []string
 		var of map[string]bool
-		w.cfg.CheckTaskRole = func(roleARN, taskARN string) error {
+		w.cfg.TaskCaller = func(roleARN, taskARN string) (policy.Caller, error) {
 			asked = append(asked, roleARN)
 			of[taskARN] = true
 			if roleARN == "arn:aws:iam::000000000000:role/no" {
-				return refused
+				return policy.Caller{}, refused
 			}
-			return nil
+			return policy.Caller{}, nil
 		}
 		c := w.open()
 		defer w.end()
@@ -70,4 +74,70 @@ func TestTaskRoleIsChecked(t *testing.T) {
 			t.Errorf("%d tasks, %v, want 4", len(tasks), err)
 		}
 	})
+}
+
+// TestSessionOfTheExecutionRole: what a task's containers are given is had in the session that the task has of its
+// execution role, by that role's policies and no others.
+func TestSessionOfTheExecutionRole(t *testing.T) {
+	const (
+		tasks  = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}}`
+		people = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}}`
+		read   = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["secretsmanager:GetSecretValue","ssm:GetParameters","s3:GetObject"],
+			"Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}}}`
+	)
+	const refused = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve secret from asm: "
+	for name, tt := range map[string]struct {
+		trust, tag string
+		execution  string // policy
+		want       string // TASK stands for the task's ID
+	}{
+		"allowed": {tasks, "a", read, ""},
+		"another tag": {tasks, "b", read, refused + "AccessDeniedException: User: arn:aws:sts::000000000000:assumed-role/execution/TASK is not authorized to perform: " +
+			"secretsmanager:GetSecretValue on resource: " + dbSecret + " because no identity-based policy allows the secretsmanager:GetSecretValue action"},
+		"not for tasks": {people, "a", read, refused + "scheduler: role cannot be assumed: ECS was unable to assume the role '" + executionRole + "' that was provided for this task."},
+		"the task role alone": {tasks, "a", strings.Replace(read, "Allow", "Deny", 1), refused +
+			"AccessDeniedException: User: arn:aws:sts::000000000000:assumed-role/execution/TASK is not authorized to perform: secretsmanager:GetSecretValue on resource: " +
+			dbSecret + " with an explicit deny in an identity-based policy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, _ := withSecrets(t)
+				roles, err := sts.Open(sts.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, in := range []sts.RoleInput{
+					{Name: "app", TrustPolicy: tasks, Inline: map[string]string{"read": read}, Tags: []sts.Tag{{Key: "team", Value: "a"}}},
+					{Name: "execution", TrustPolicy: tt.trust, Inline: map[string]string{"p": tt.execution}, Tags: []sts.Tag{{Key: "team", Value: tt.tag}}},
+				} {
+					if _, err := roles.CreateRole(in); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if w.cfg.Authorizer, err = authz.New(authz.Config{Directory: roles.Directory()}); err != nil {
+					t.Fatal(err)
+				}
+				w.cfg.TaskCaller = roles.TaskCaller
+				c := w.open()
+				defer w.end()
+				def := secretive()
+				def.TaskRoleARN = "app"
+				run := mustRun(t, c, def, scheduler.RunOptions{})
+				if tt.want == "" {
+					if _, err := run.WaitRunning(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if err := run.Stop(t.Context(), ""); err != nil {
+						t.Fatal(err)
+					}
+					mustWait(t, run)
+					return
+				}
+				want := strings.Replace(tt.want, "TASK", run.ID(), 1)
+				if stopped := mustWait(t, run); !strings.HasPrefix(stopped.StoppedReason, want) {
+					t.Errorf("got %s\nwant %s", stopped.StoppedReason, want)
+				}
+			})
+		})
+	}
 }

@@ -125,13 +125,11 @@ func (c *Cluster) run(ctx context.Context, given *task.TaskDefinition, o RunOpti
 
 // checkRole refuses a task whose role cannot be assumed for it.
 func (c *core) checkRole(def *task.TaskDefinition, id string) error {
-	if c.cfg.CheckTaskRole == nil || def.TaskRoleARN == "" {
+	if c.cfg.TaskCaller == nil || def.TaskRoleARN == "" {
 		return nil
 	}
-	if err := c.cfg.CheckTaskRole(c.roleARN(def.TaskRoleARN), c.cfg.scope().Task(c.cfg.Name, id).String()); err != nil {
-		return fmt.Errorf("%w: %w", ErrRole, err)
-	}
-	return nil
+	_, err := c.inRole(def.TaskRoleARN, c.cfg.scope().Task(c.cfg.Name, id).String())
+	return err
 }
 
 // check refuses what ECS refuses.

@@ -163,7 +163,7 @@ type gatekeeper struct {
 }
 
 func (g *gatekeeper) Authorize(_ context.Context, r scheduler.Request) error {
-	if r.Principal != executionRole {
+	if r.Caller == nil || r.Caller.Principal.IssuerARN != executionRole {
 		return nil
 	}
 	g.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fardel-io/fardel/policy"
 )
 
 // TaskService is the service that assumes the roles of tasks, which their trust policies must allow.
@@ -49,6 +51,15 @@ func (s *Service) TaskCredentials(roleARN, taskARN string, d time.Duration) (Cre
 func (s *Service) CheckTaskRole(roleARN, taskARN string) error {
 	_, err := s.TaskIdentity(roleARN, taskARN)
 	return err
+}
+
+// TaskCaller is [Service.TaskIdentity] as verbs are authorized with it.
+func (s *Service) TaskCaller(roleARN, taskARN string) (policy.Caller, error) {
+	id, err := s.TaskIdentity(roleARN, taskARN)
+	if err != nil {
+		return policy.Caller{}, err
+	}
+	return id.Caller(), nil
 }
 
 // TaskIdentity is the session that a task has of a role, without a key, for what the program does in its name: with the

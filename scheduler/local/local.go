@@ -84,7 +84,7 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 	}
 	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.network
 	if cfg.Roles != nil {
-		sc.CheckTaskRole = cfg.Roles.CheckTaskRole
+		sc.TaskCaller = cfg.Roles.TaskCaller
 	}
 	sc.DefaultCIDR = func() (netip.Prefix, error) { return c.cidr(cfg) }
 	if c.Cluster, err = scheduler.Open(ctx, sc); err != nil {

@@ -41,10 +41,10 @@ type Config struct {
 	// EnvironmentFiles has the objects of environmentFiles. Nil refuses definitions that use them.
 	EnvironmentFiles secrets.ObjectStore
 
-	// Authorize is asked before a secret, a registry's credentials or an environment file is had, in the name of the
-	// task's execution role, "" if it has none, with IAM's names: "secretsmanager:GetSecretValue", "ssm:GetParameters",
+	// Authorize is asked before a secret, a registry's credentials or an environment file is had for a task, in the name
+	// of its execution role, "" if it has none, with IAM's names: "secretsmanager:GetSecretValue", "ssm:GetParameters",
 	// "s3:GetObject". What it returns keeps the task from starting. Nil allows everything.
-	Authorize func(ctx context.Context, executionRoleARN, action, resource string) error
+	Authorize func(ctx context.Context, taskARN, executionRoleARN, action, resource string) error
 
 	// Credentials resolves repositoryCredentials.credentialsParameter in place of Secrets.
 	Credentials func(ctx context.Context, parameter string) (runtime.Credentials, error)

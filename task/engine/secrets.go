@@ -131,7 +131,7 @@ func (w *worker) authorize(ctx context.Context, action, resource string) error {
 	if w.def.ExecutionRoleARN == "" { // and not in the name of the host program
 		return fmt.Errorf("%s on %s needs an executionRoleArn in the task definition", action, resource)
 	}
-	return w.e.cfg.Authorize(ctx, w.def.ExecutionRoleARN, action, resource)
+	return w.e.cfg.Authorize(ctx, w.arn, w.def.ExecutionRoleARN, action, resource)
 }
 
 // environmentFiles are the variables of a container's environment files, file by file.
