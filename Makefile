@@ -46,10 +46,12 @@ check: ## what takes seconds: format, vet for Linux and for others, the rules of
 lint: ## the linters of .golangci.yml; the first time builds them for some minutes
 	$(GO) run $(GOLANGCI_LINT) run
 
-bench: ## what a launch costs, beside runc, ctr, docker and podman; a decision, beside other policy engines; the store
+bench: ## what a launch costs, beside runc, ctr, docker and podman; the network, beside a bridge and CNI's; a decision, beside other policy engines; the store
 	@.ci/setup bench
 	@$(GO) build -o bin/launch ./internal/bench/launch
 	@$(SUDO) ./bin/launch
+	@$(GO) build -o bin/network ./internal/bench/network
+	@$(SUDO) ./bin/network
 	$(GO) test -run '^$$' -bench . ./task/... ./network ./policy/... ./scheduler/store/...
 	cd internal/bench/policy && $(GO) test -run '^$$' -bench . -benchmem
 

@@ -106,7 +106,7 @@ var modules = []importers{
 	{"github.com/containernetworking/cni", []string{"network/cni"}, "the plugins of others, and their configuration"},
 	{"github.com/miekg/dns", []string{"network/dns"}, "messages of DNS on the wire"},
 	{"github.com/vishvananda/netlink", []string{"network/linux"}, "links, addresses and routes"},
-	{"golang.org/x/sys", []string{"network/linux", "network/cni", "runtime/containerd", "internal/cgroup", "internal/bench/launch"}, "system calls that the standard library has not"},
+	{"golang.org/x/sys", []string{"network/linux", "network/cni", "runtime/containerd", "internal/cgroup", "internal/bench/launch", "internal/bench/network"}, "system calls that the standard library has not"},
 
 	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests as programs in tasks make them"},
 	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly}, "how programs in tasks come to their credentials"},

@@ -24,6 +24,12 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := f.open(); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
+	if done, err := f.applyRules(s); err != nil {
+		return fmt.Errorf("apply network state: %w", err)
+	} else if done {
+		return nil
+	}
+	f.settled = false
 	f.reaper.wait()
 	if err := errors.Join(os.MkdirAll(f.cfg.namespaceDir(), 0o755), os.MkdirAll(f.cfg.recordDir(), 0o700)); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
@@ -51,7 +57,9 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if len(s.VPCs) == 0 && len(problems) == 0 {
 		problems = append(problems, f.removeDirs())
 	}
-	return errors.Join(problems...)
+	err = errors.Join(problems...)
+	f.settled = err == nil
+	return err
 }
 
 // removeDirs removes the directories of a fabric that holds nothing. Dir itself is the caller's.

@@ -28,6 +28,8 @@ type Fabric struct {
 	closed bool
 	state  network.State // what was applied last, without ENIs
 	byID   index
+	// settled says that all of the state was applied.
+	settled bool
 
 	mu       sync.Mutex
 	routers  map[string]*router

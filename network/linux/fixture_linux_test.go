@@ -60,4 +60,6 @@ func testENI(s network.State, n int) network.ENI {
 		MAC: network.NewMAC(seed), SecurityGroups: []string{s.SecurityGroups[0].ID}}
 }
 
+func prefixes(s string) []netip.Prefix { return []netip.Prefix{prefix(s)} }
+
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
