@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fardel-io/fardel/policy"
 )
@@ -16,7 +17,7 @@ type AssumeRoleInput struct {
 	Duration        time.Duration // 15 minutes to the role's maximum, in whole seconds; 0 is one hour
 
 	Policy     string   // a session policy, which bounds what the session may do; at most 2,048 characters
-	PolicyARNs []string // more of them, managed: at most ten
+	PolicyARNs []string // more of them, managed: at most ten, which count among the 2,048 characters
 
 	Tags              []Tag    // of the session; at most 50
 	TransitiveTagKeys []string // of those tags that sessions which begin from this one have, too
@@ -124,15 +125,20 @@ func (in *AssumeRoleInput) check() error {
 		return violates(seconds, "durationSeconds", "have value greater than or equal to 900")
 	case in.Duration > maxDuration:
 		return violates(seconds, "durationSeconds", "have value less than or equal to 43200")
-	case len(in.Policy) > maxPolicyText:
-		return violates("["+strconv.Itoa(len(in.Policy))+" characters]", "policy", "have length less than or equal to 2048")
+	case utf8.RuneCountInString(in.Policy) > maxPolicyText:
+		return violates("["+strconv.Itoa(utf8.RuneCountInString(in.Policy))+" characters]", "policy", "have length less than or equal to 2048")
 	case len(in.PolicyARNs) > maxPolicyARNs:
 		return violates("["+strconv.Itoa(len(in.PolicyARNs))+" ARNs]", "policyArns", "have length less than or equal to 10")
 	}
+	text := utf8.RuneCountInString(in.Policy)
 	for i, arn := range in.PolicyARNs {
+		text += len(arn)
 		if err := length(arn, "policyArns."+strconv.Itoa(i+1)+".member.arn", minARN, maxARN); err != nil {
 			return err
 		}
+	}
+	if text > maxPolicyText { // STS: the plain text of both kinds of session policies together
+		return fail(codePacked, "Packed policy consumes %d%% of allotted space, please use smaller policy.", (text*100+maxPolicyText-1)/maxPolicyText)
 	}
 	return nil
 }

@@ -42,6 +42,10 @@ func TestAssumeRole(t *testing.T) {
 		"tags packed":      {packedTags, "PackedPolicyTooLarge: Packed size of session tags consumes "},
 		"ARN unknown": {func(_ *fixture, in *AssumeRoleInput) { in.PolicyARNs = []string{"arn:aws:iam::123456789012:policy/no"} },
 			"NoSuchEntity: Policy arn:aws:iam::123456789012:policy/no does not exist or is not attachable."},
+		"policy and ARNs": {func(_ *fixture, in *AssumeRoleInput) {
+			in.Policy = readAll + strings.Repeat(" ", 1900-len(readAll))
+			in.PolicyARNs = []string{"arn:aws:iam::123456789012:policy/" + strings.Repeat("x", 128)}
+		}, "PackedPolicyTooLarge: Packed policy consumes 101% of allotted space, please use smaller policy."},
 		"ARNs": {func(_ *fixture, in *AssumeRoleInput) { in.PolicyARNs = make([]string, 11) }, "ValidationError: at 'policyArns'"},
 		"transitive": {func(_ *fixture, in *AssumeRoleInput) { in.TransitiveTagKeys = []string{"Team"} },
 			"InvalidParameterValue: The specified transitive tag key must be included in the requested tags."},
