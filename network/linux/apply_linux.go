@@ -86,7 +86,7 @@ func (a actor) do(ctx context.Context, s step) error {
 	case setHostTable, trimHostTable:
 		return a.host.tables.replace(hostRuleset(s.Host))
 	case dropHostTable:
-		return a.host.tables.remove(hostTable(a.cfg.Owner))
+		return errors.Join(a.host.closeFirewall(a.cfg.Owner), a.host.tables.remove(hostTable(a.cfg.Owner)))
 	case startForward:
 		return a.startForwarding(ctx)
 	case discardUplink:

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -38,7 +40,36 @@ func crashState() network.State {
 		}
 	}
 	all.VPCs[1].IsDefault = false
-	return all
+	return withGateways(all)
+}
+
+// withGateways gives the first VPC a private subnet behind a NAT gateway, a network ACL, an elastic address and an ENI that
+// is the target of a route, and peers it with the second.
+func withGateways(s network.State) network.State {
+	vpc, peer := s.VPCs[0], s.VPCs[1]
+	id := func(kind string) string { return network.NewID(kind, "crash") }
+	private := network.Subnet{ID: id("subnet"), VPC: vpc.ID, CIDR: prefix("10.1.240.0/24"), AvailabilityZone: "eu-central-1a"}
+	s.Subnets = append(s.Subnets, private)
+	s.PublicIPv4Pools = []network.PublicIPv4Pool{{ID: id("ipv4pool-ec2"), CIDRs: []netip.Prefix{prefix("203.0.113.0/28")}}}
+	s.Addresses = []network.Address{
+		{AllocationID: network.NewID("eipalloc", "nat"), PublicIP: prefix("203.0.113.1/32").Addr()},
+		{AllocationID: network.NewID("eipalloc", "eni"), PublicIP: prefix("203.0.113.2/32").Addr(), ENI: s.ENIs[0].ID},
+	}
+	s.NATGateways = []network.NATGateway{{ID: id("nat"), Subnet: s.Subnets[0].ID, PrivateIPv4: prefix("10.1.0.200/32").Addr(), Allocation: s.Addresses[0].AllocationID}}
+	s.VPCPeeringConnections = []network.VPCPeeringConnection{{ID: id("pcx"), Requester: vpc.ID, Accepter: peer.ID}}
+	s.ENIs[2].NoSourceDestCheck = true
+	s.RouteTables = append(slices.Clone(s.RouteTables), network.RouteTable{ID: id("rtb"), VPC: vpc.ID, Subnets: []string{private.ID}, Routes: []network.Route{
+		{Destination: vpc.CIDRs[0], Target: network.TargetLocal},
+		{Destination: prefix("0.0.0.0/0"), Target: s.NATGateways[0].ID},
+		{Destination: peer.CIDRs[0], Target: s.VPCPeeringConnections[0].ID},
+		{Destination: prefix("192.168.0.0/16"), Target: s.ENIs[2].ID},
+	}})
+	s.NetworkACLs = []network.NetworkACL{{ID: id("acl"), VPC: vpc.ID, Subnets: []string{private.ID}, Entries: append(network.DefaultNetworkACLEntries(),
+		network.NetworkACLEntry{RuleNumber: 1, Egress: true, RuleAction: network.RuleDeny, Protocol: network.TCP, CIDR: prefix("0.0.0.0/0"), FromPort: 25, ToPort: 25})}}
+	e := testENI(s, 9)
+	e.Subnet, e.PrivateIPv4 = private.ID, prefix("10.1.240.9/32").Addr()
+	s.ENIs = append(s.ENIs, e)
+	return s
 }
 
 // crashMain changes the network as fast as it can. It says so when it begins and does not end by itself.
@@ -55,8 +86,8 @@ func crashMain() {
 	}
 	ctx := context.Background()
 	whole := crashState()
-	bare := whole
-	bare.ENIs = nil
+	bare := whole // without what names ENIs
+	bare.ENIs, bare.RouteTables, bare.Addresses = nil, whole.RouteTables[:2], whole.Addresses[:1]
 	fmt.Println("ready")
 	for {
 		steps := []func() error{

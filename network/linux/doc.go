@@ -59,7 +59,7 @@
 // # The host
 //
 // In the host's namespace there are one link for each VPC with routes to its CIDRs and public addresses, one nftables
-// table, and nothing else. Other tables are never touched. The table drops what tasks send to the host itself, unless it
+// table, and nothing else. Other tables are never touched, but for two rules in Docker's. The table drops what tasks send to the host itself, unless it
 // is an answer, what tries to reach private addresses uninvited, and what goes from VPC to VPC but by public addresses.
 // To the outside the host's address stands for ENIs that have no public address of their own, and for all of them unless
 // [Config.RoutedPublicAddresses]. The host's own packets carry its end of the link as source.
@@ -93,7 +93,9 @@
 //   - Answers that nobody asked for, such as an echo reply out of nothing, do not reach the outside: they cannot be
 //     translated.
 //   - A firewall of the host that drops what it forwards drops what tasks send outside: a packet must pass all tables.
-//     Docker's is one; `iptables -I DOCKER-USER -i fardel-+ -j ACCEPT` and the same with -o lets fardel's pass.
+//     Where Docker is, two rules in its chain for others, DOCKER-USER, let fardel's links pass while there are any; of
+//     other firewalls [Fabric.Obstacles] and a warning in the log say which chain is in the way. With iptables-legacy
+//     rules cannot be seen: `iptables -I DOCKER-USER -i fardel-+ -j ACCEPT` and the same with -o let fardel's pass.
 //   - "Outside" is all that the host reaches beyond its links to VPCs: its local networks and containers of others, too.
 //   - Bandwidth and the number of connections are not limited per ENI; the kernel's table of connections is shared.
 package linux

@@ -488,6 +488,12 @@ func (f *Fabric) startForwarding(ctx context.Context) error {
 	if err := f.host.startForwarding(f.cfg.Owner); err != nil {
 		return fmt.Errorf("let the host forward: %w", err)
 	}
+	if err := f.host.openFirewall(f.cfg.Owner); err != nil {
+		return fmt.Errorf("pass Docker's rules: %w", err)
+	}
+	if list, err := f.host.obstacles(); err != nil || len(list) > 0 {
+		f.log.Warn("the host's firewall may keep tasks from the outside", "obstacles", list, "error", err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forwards = true

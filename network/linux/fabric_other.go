@@ -46,5 +46,8 @@ func (f *Fabric) Attachments(context.Context) ([]network.Attachment, error) { re
 // HostRoutes returns where the routes of the host lead.
 func (f *Fabric) HostRoutes() ([]netip.Prefix, error) { return nil, notHere() }
 
+// Obstacles says which chains of the host's firewall drop what tasks send outside.
+func (f *Fabric) Obstacles(context.Context) ([]string, error) { return nil, notHere() }
+
 // Close implements [network.Fabric].
 func (f *Fabric) Close() error { return nil }
