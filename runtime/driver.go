@@ -26,7 +26,8 @@ type Driver interface {
 	// [ErrInvalid] if the spec cannot be run, such as a user that the image does not know.
 	CreateContainer(ctx context.Context, spec ContainerSpec) error
 
-	// Start runs a created container. It does nothing for one that runs or has ended: a container runs once.
+	// Start runs a created container. It does nothing for one that runs or has ended: a container runs once, unless
+	// [Restarter] has it run again.
 	Start(ctx context.Context, id string) error
 
 	// Wait blocks until the container has ended and what it wrote has reached its log, and returns how it ended. It
@@ -53,6 +54,14 @@ type Execer interface {
 	// Exec runs a process in a container, copies its streams and returns its exit code when it has ended and its output
 	// is copied. Cancelling ctx ends the process. [ErrCommandNotFound] if there is no such command.
 	Exec(ctx context.Context, id string, spec ExecSpec) (exitCode int, err error)
+}
+
+// A Restarter runs containers again. Optional.
+type Restarter interface {
+	// Restart readies a container that has ended for its n-th run after the first, with its file system as it left it: it
+	// is created again then, what the other methods say is about the new run, and its log goes on. It does nothing if that
+	// was done before, whatever became of the run. [ErrInvalid] if the container has not ended, or n is not its next run.
+	Restart(ctx context.Context, id string, n int) error
 }
 
 // A Stater measures what runs. Optional.

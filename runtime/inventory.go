@@ -29,6 +29,7 @@ type ContainerStatus struct {
 	ID        string
 	SandboxID string
 	State     State
+	Restarts  int       // how often it was readied to run again
 	PID       int       // of its first process in the host's PID namespace; 0 unless running
 	StartedAt time.Time // zero before Start
 	Exit      *Exit     // nil unless stopped

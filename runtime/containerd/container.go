@@ -31,8 +31,9 @@ type container struct {
 	// starting is held while the container is started: a task that ends at once must not be deleted under the starter.
 	starting sync.Mutex
 
-	record containerRecord // set once, before state
-	done   chan struct{}   // closed when it has ended and its output is in its log
+	record   containerRecord // set once, before state
+	restarts int             // set once, before state: another run is another container with the same ID
+	done     chan struct{}   // closed when it has ended and its output is in its log
 
 	mu        sync.Mutex
 	state     runtime.State // "" while it is being made
@@ -125,7 +126,7 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	}
 	at := time.Now()
 	again := !c.startedAt.IsZero() // an earlier driver was at it when it died
-	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at}); err != nil {
+	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at, Restarts: c.restarts}); err != nil {
 		return err
 	}
 	c.starting.Lock()

@@ -80,7 +80,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return err
 	}
-	pid, err := d.createTask(ctx, s, c, resolved, img)
+	pid, err := d.createTask(ctx, s, c, resolved, img, d.prepareRootfs)
 	if err := errors.Join(err, release()); err != nil {
 		return err
 	}
@@ -97,9 +97,12 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	return nil
 }
 
+// rootfs returns how to mount the writable file system of a container, by the name of its snapshot.
+type rootfs func(ctx context.Context, key string, img unpacked) ([]mount.Mount, error)
+
 // createTask has the OCI runtime make a container whose mounts are resolved.
-func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec runtime.ContainerSpec, img unpacked) (pid int, err error) {
-	creation, err := d.prepare(ctx, s, spec, img)
+func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec runtime.ContainerSpec, img unpacked, root rootfs) (pid int, err error) {
+	creation, err := d.prepare(ctx, s, spec, img, root)
 	if err != nil {
 		return 0, err
 	}
@@ -145,13 +148,13 @@ func (d *Driver) writeRecord(c *container) error {
 }
 
 // prepare makes the root file system and the OCI configuration, which need nothing of each other.
-func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (creation, error) {
+func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked, root rootfs) (creation, error) {
 	var mounts []mount.Mount
 	var prepared, configured error
 	c := creation{log: spec.Log, bounds: spec.LogOptions, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
 	split(
 		func() {
-			mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img)
+			mounts, prepared = root(ctx, "fardel-"+spec.ID, img)
 			if prepared == nil && s.spec.Storage > 0 {
 				mounts, prepared = d.onDisk(s.spec.ID, spec.ID, mounts)
 			}

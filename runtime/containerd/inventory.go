@@ -41,7 +41,8 @@ func (c *container) status() runtime.ContainerStatus {
 		return runtime.ContainerStatus{}
 	}
 	s := runtime.ContainerStatus{
-		ID: c.id, SandboxID: c.record.Spec.SandboxID, State: c.state, StartedAt: c.startedAt, Labels: maps.Clone(c.record.Spec.Labels),
+		ID: c.id, SandboxID: c.record.Spec.SandboxID, State: c.state, Restarts: c.restarts,
+		StartedAt: c.startedAt, Labels: maps.Clone(c.record.Spec.Labels),
 	}
 	if c.state == runtime.StateRunning {
 		s.PID = c.pid

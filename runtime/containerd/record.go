@@ -37,12 +37,23 @@ type containerRecord struct {
 	Snapshotter string
 }
 
+// createdRecord is of the present run of a container, the one after so many restarts. What the other files say of
+// another run is over: writing this file is what makes a restart happen.
 type createdRecord struct {
-	At  time.Time
-	PID int
+	At       time.Time
+	PID      int
+	Restarts int `json:",omitempty"`
 }
 
-type startedRecord struct{ At time.Time }
+type startedRecord struct {
+	At       time.Time
+	Restarts int `json:",omitempty"`
+}
+
+type exitRecord struct {
+	runtime.Exit
+	Restarts int `json:",omitempty"`
+}
 
 // process identifies a process of ours beyond its number, which the kernel uses again.
 type process struct {

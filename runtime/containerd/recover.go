@@ -85,11 +85,11 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
 	var created createdRecord
 	var started startedRecord
-	var exit runtime.Exit
 	known, err := readJSON(filepath.Join(dir, containerFile), &c.record)
 	complete, cerr := readJSON(filepath.Join(dir, createdFile), &created)
 	_, serr := readJSON(filepath.Join(dir, startedFile), &started)
-	ended, eerr := readJSON(filepath.Join(dir, exitFile), &exit)
+	c.restarts = created.Restarts
+	exit, ended, eerr := d.notedExit(c)
 	if err := errors.Join(err, cerr, serr, eerr); err != nil {
 		return err
 	}
@@ -99,10 +99,17 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	d.mu.Lock()
 	d.containers[id] = c
 	d.mu.Unlock()
-	c.pid, c.startedAt = created.PID, started.At
+	if c.pid = created.PID; started.Restarts == created.Restarts {
+		c.startedAt = started.At
+	}
 	now, err := d.tasks.state(ctx, c.target())
 	switch {
 	case err != nil && ended: // noted and deleted
+		c.finish(exit)
+	case ended && stateOf(now.status) == runtime.StateCreated: // a restart that was cut off; whoever wanted it asks again
+		if _, _, err := d.tasks.reclaim(ctx, c.target()); err != nil {
+			return err
+		}
 		c.finish(exit)
 	case err != nil || stateOf(now.status) == runtime.StateStopped:
 		d.watch(ctx, c)

@@ -72,14 +72,12 @@ func (d *Driver) watch(ctx context.Context, c *container) {
 func (d *Driver) conclude(ctx context.Context, c *container, end ended, waitErr error) (runtime.Exit, error) {
 	known := waitErr == nil
 	var errs []error
-	var exit runtime.Exit
-	path := filepath.Join(d.containerDir(c.id), exitFile)
-	noted, err := readJSON(path, &exit)
+	exit, noted, err := d.notedExit(c)
 	errs = append(errs, err)
 	if !noted && known {
 		// The OCI runtime removes the cgroup with its counter when the task is deleted.
 		exit = runtime.Exit{Code: end.code, At: end.at, OOMKilled: d.oomKilled(c)}
-		errs = append(errs, writeJSON(path, exit))
+		errs = append(errs, d.noteExit(c, exit))
 		noted = true
 	}
 	if known {
@@ -100,8 +98,22 @@ func (d *Driver) conclude(ctx context.Context, c *container, end ended, waitErr 
 		// Nobody saw it end: its shim was killed, or the machine restarted. Whatever was left of it has been killed now.
 		exit.Code, exit.At = 128+int(syscall.SIGKILL), time.Now()
 	}
-	errs = append(errs, writeJSON(path, exit))
+	errs = append(errs, d.noteExit(c, exit))
 	return exit, errors.Join(errs...)
+}
+
+// notedExit is how the present run of a container ended, if that was noted.
+func (d *Driver) notedExit(c *container) (runtime.Exit, bool, error) {
+	var rec exitRecord
+	noted, err := readJSON(filepath.Join(d.containerDir(c.id), exitFile), &rec)
+	if !noted || err != nil || rec.Restarts != c.restarts {
+		return runtime.Exit{}, false, err
+	}
+	return rec.Exit, true, nil
+}
+
+func (d *Driver) noteExit(c *container, exit runtime.Exit) error {
+	return writeJSON(filepath.Join(d.containerDir(c.id), exitFile), exitRecord{Exit: exit, Restarts: c.restarts})
 }
 
 // oomKilled asks the kernel whether it killed a process of the container. Its counter is per cgroup of the victim,

@@ -20,6 +20,7 @@ type container struct {
 	program   Program
 	stop      Signal // what Kill("") sends
 
+	restarts  int
 	state     runtime.State
 	removed   bool
 	pid       int
@@ -102,7 +103,7 @@ func (c *container) outOfMemory(m *Machine) {
 
 func (c *container) status() runtime.ContainerStatus {
 	s := runtime.ContainerStatus{
-		ID: c.spec.ID, SandboxID: c.spec.SandboxID, State: c.state, PID: c.pid, StartedAt: c.startedAt, Labels: c.spec.Labels,
+		ID: c.spec.ID, SandboxID: c.spec.SandboxID, State: c.state, Restarts: c.restarts, PID: c.pid, StartedAt: c.startedAt, Labels: c.spec.Labels,
 	}
 	if c.state == runtime.StateStopped {
 		s.Exit = new(c.exit)

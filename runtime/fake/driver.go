@@ -23,6 +23,7 @@ var (
 	_ runtime.Driver     = (*Driver)(nil)
 	_ runtime.Execer     = (*Driver)(nil)
 	_ runtime.Stater     = (*Driver)(nil)
+	_ runtime.Restarter  = (*Driver)(nil)
 	_ runtime.LogReader  = (*Driver)(nil)
 	_ runtime.LogTailer  = (*Driver)(nil)
 	_ runtime.ImageStore = (*Driver)(nil)
@@ -214,6 +215,26 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 			c.start(m)
 		}
 		return err
+	})
+}
+
+// Restart implements [runtime.Restarter].
+func (d *Driver) Restart(ctx context.Context, id string, n int) error {
+	return d.do(ctx, "Restart", id, func(m *Machine) error {
+		c, err := m.find(id)
+		switch {
+		case err != nil:
+			return err
+		case c.restarts >= n:
+			return nil
+		case c.state != runtime.StateStopped || n != c.restarts+1:
+			return fmt.Errorf("restart container %s, which is %s after %d restarts, for the %d. time: %w", id, c.state, c.restarts, n, runtime.ErrInvalid)
+		}
+		m.containers[id] = &container{
+			spec: c.spec, identity: c.identity, image: c.image, order: c.order, args: c.args, env: c.env, program: c.program, stop: c.stop,
+			restarts: n, state: runtime.StateCreated, done: make(chan struct{}), executed: map[*Process]bool{},
+		}
+		return nil
 	})
 }
 

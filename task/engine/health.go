@@ -52,6 +52,7 @@ func (h health) become(s task.HealthStatus, failures int, now time.Time) health 
 // checked is the outcome of one health check.
 type checked struct {
 	c        *container
+	run      <-chan struct{} // the container's ended, which tells its runs apart
 	passed   bool
 	at       time.Time
 	exitCode int
@@ -108,6 +109,9 @@ func checkCommand(command []string) []string {
 // checked notes the outcome of a health check in the record, and reports whether that changes anything.
 func (w *worker) checked(ev checked) bool {
 	c := ev.c
+	if ev.run != c.ended {
+		return false // of a run that is over
+	}
 	before := c.health.status
 	c.health = c.health.after(c.def.HealthCheck.Timing(), c.startedAt, ev.at, ev.passed)
 	c.health.exitCode, c.health.output = ev.exitCode, ev.output

@@ -80,6 +80,7 @@ func together(ctx context.Context, fns ...func(context.Context) error) error {
 // watch reports the end of a container to its worker, once. It outlives the step that started the container.
 func (w *worker) watch(ctx context.Context, c *container) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := c.ended // of this run
 	if c.def.HealthCheck != nil {
 		w.probe(ctx, c)
 	}
@@ -89,7 +90,7 @@ func (w *worker) watch(ctx context.Context, c *container) {
 		defer cancel()
 		select {
 		case <-w.unwatch:
-		case <-c.ended:
+		case <-ended:
 		}
 	}()
 	go func() {
@@ -99,12 +100,13 @@ func (w *worker) watch(ctx context.Context, c *container) {
 			return // let go of, not ended
 		}
 		w.exits <- exited{c: c, exit: exit, err: err}
-		close(c.ended)
+		close(ended)
 	}()
 }
 
 // probe checks a container's health until it has ended or the worker lets go of it.
 func (w *worker) probe(ctx context.Context, c *container) {
+	run := c.ended
 	w.watchers.Add(1)
 	go func() {
 		defer w.watchers.Done()
@@ -114,6 +116,7 @@ func (w *worker) probe(ctx context.Context, c *container) {
 				return
 			}
 			outcome := w.check(ctx, c)
+			outcome.run = run
 			select {
 			case w.checks <- outcome:
 			case <-ctx.Done():

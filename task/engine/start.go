@@ -264,7 +264,7 @@ func (w *worker) awaitDependency(ctx context.Context, deadline time.Time) {
 	case <-ctx.Done():
 	case <-late:
 	case ev := <-w.exits:
-		w.exited(ev)
+		w.exited(ctx, ev)
 	case ev := <-w.checks:
 		w.checked(ev)
 	}

@@ -33,7 +33,7 @@ func (w *worker) stopContainers(ctx context.Context) error {
 		})
 	}
 	err := each(stops...)
-	w.drain()
+	w.drain(ctx)
 	return err
 }
 
@@ -49,11 +49,11 @@ func (w *worker) running(names []string) []*container {
 }
 
 // drain notes the ends that were reported.
-func (w *worker) drain() {
+func (w *worker) drain(ctx context.Context) {
 	for {
 		select {
 		case ev := <-w.exits:
-			w.exited(ev)
+			w.exited(ctx, ev)
 		default:
 			return
 		}
@@ -122,7 +122,7 @@ func (w *worker) deprovision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.drain()
+	w.drain(ctx)
 	for i := range w.containers {
 		w.record(i).LastStatus = task.ContainerStopped
 	}

@@ -50,7 +50,6 @@ func (u *unsupported) volume(at string, v *task.Volume) {
 }
 
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
-	u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled, at+"restartPolicy", "")
 	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "")
 	u.when(c.FirelensConfiguration != nil, at+"firelensConfiguration", "")
 	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "")

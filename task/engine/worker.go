@@ -149,8 +149,7 @@ func (w *worker) adopt(ctx context.Context) {
 		c.created = rec.LastStatus != task.ContainerPending || w.rec.LastStatus > task.Pending
 		switch {
 		case rec.LastStatus == task.ContainerRunning:
-			c.startedAt = startedAt(rec)
-			w.watch(ctx, c)
+			w.follow(ctx, c)
 		case rec.LastStatus == task.ContainerStopped:
 			if rec.ExitCode != nil {
 				c.startedAt = startedAt(rec)
@@ -159,6 +158,20 @@ func (w *worker) adopt(ctx context.Context) {
 		}
 	}
 	w.show()
+}
+
+// follow watches a container that an earlier process started, and does what is missing of its last restart.
+func (w *worker) follow(ctx context.Context, c *container) {
+	rec := w.rec.Container(c.def.Name)
+	c.startedAt = startedAt(rec)
+	if rec.RestartCount == 0 || w.rec.DesiredStatus >= task.Stopped { // what is to stop is not started for that
+		w.watch(ctx, c)
+		return
+	}
+	if err := w.runAgain(ctx, c); err != nil && ctx.Err() == nil && !closed(err) {
+		w.exits <- exited{c: c, err: err}
+		close(c.ended)
+	}
 }
 
 // startedAt is when a container was started, and now for one that was started before the record said when.
@@ -257,7 +270,7 @@ func (w *worker) await(ctx context.Context) {
 	case <-ctx.Done():
 	case <-w.wake:
 	case ev := <-w.exits:
-		w.exited(ev)
+		w.exited(ctx, ev)
 		_ = w.save(ctx) // fails only when ctx has ended, and then the next process sees the exit again
 	case ev := <-w.checks:
 		if w.checked(ev) {
@@ -266,8 +279,11 @@ func (w *worker) await(ctx context.Context) {
 	}
 }
 
-// exited notes the end of a container. An essential one takes the task with it.
-func (w *worker) exited(ev exited) {
+// exited notes the end of a container, unless it runs again. An essential one takes the task with it.
+func (w *worker) exited(ctx context.Context, ev exited) {
+	if w.restarts(ctx, ev) {
+		return
+	}
 	rec := w.rec.Container(ev.c.def.Name)
 	rec.LastStatus = task.ContainerStopped
 	at := time.Now().UTC()

@@ -1,0 +1,101 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/errdefs"
+
+	"github.com/fardel-io/fardel/runtime"
+)
+
+// shimExitFile is where a shim notes how a container ended, in the container's directory.
+const shimExitFile = "exit.json"
+
+// Restart implements [runtime.Restarter]. The new run is another container with the ID and the file system of the one that
+// ended. What is on disk says that there is a new run when its createdFile is written; a crash before that leaves the old
+// run, and a task that recovery reclaims.
+func (d *Driver) Restart(ctx context.Context, id string, n int) error {
+	ctx = d.context(ctx)
+	old, err := d.enter(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	defer old.leave()
+	switch state := old.current(); {
+	case state == "":
+		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
+	case old.restarts >= n:
+		return nil
+	case state != runtime.StateStopped:
+		return fmt.Errorf("restart container %s, which is %s: %w", id, state, runtime.ErrInvalid)
+	case n != old.restarts+1:
+		return fmt.Errorf("restart container %s for the %d. time, after %d: %w", id, n, old.restarts, runtime.ErrInvalid)
+	}
+	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), record: old.record, restarts: n}
+	if err := d.recreate(ctx, c); err != nil {
+		return fmt.Errorf("restart container %s: %w", id, err)
+	}
+	old.removed = true // those who wait for its op find the new one
+	d.mu.Lock()
+	d.containers[id] = c
+	d.mu.Unlock()
+	d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+	return nil
+}
+
+// recreate makes a container's task once more, on the file system that it had.
+func (d *Driver) recreate(ctx context.Context, c *container) error {
+	spec := c.record.Spec
+	d.mu.Lock()
+	s := d.sandboxes[spec.SandboxID]
+	d.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("sandbox %q: %w", spec.SandboxID, runtime.ErrNotFound)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.removed {
+		return fmt.Errorf("sandbox %q: %w", spec.SandboxID, runtime.ErrNotFound)
+	}
+	img, err := d.unpackedImage(ctx, spec.Image)
+	if err != nil {
+		return err
+	}
+	// It is about the run before.
+	if err := os.Remove(filepath.Join(d.containerDir(c.id), shimExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	resolved, release, err := d.resolveMounts(ctx, spec, img)
+	if err != nil {
+		return err
+	}
+	pid, err := d.createTask(ctx, s, c, resolved, img, d.sameRootfs)
+	if err = errors.Join(err, release()); err == nil {
+		created := createdRecord{At: time.Now(), PID: pid, Restarts: c.restarts}
+		if err = writeJSON(filepath.Join(d.containerDir(c.id), createdFile), created); err == nil {
+			c.state, c.pid = runtime.StateCreated, pid
+			return nil
+		}
+	}
+	undo, cancel := undoContext(ctx)
+	defer cancel()
+	_, _, rerr := d.tasks.reclaim(undo, c.target())
+	return errors.Join(err, rerr)
+}
+
+// sameRootfs returns how to mount a file system that is there.
+func (d *Driver) sameRootfs(ctx context.Context, key string, img unpacked) ([]mount.Mount, error) {
+	mounts, err := d.client.SnapshotService(d.snapshotter).Mounts(ctx, key)
+	if errdefs.IsNotFound(err) {
+		return nil, fmt.Errorf("root file system %s of image %s is gone: %w", key, img.Ref, runtime.ErrNotFound)
+	}
+	return mounts, err
+}
