@@ -61,7 +61,9 @@ type Restarter interface {
 	// Restart readies a container that has ended for its n-th run after the first, with its file system as it left it: it
 	// is created again then, what the other methods say is about the new run, and its log goes on. It does nothing if that
 	// was done before, whatever became of the run. [ErrInvalid] if the container has not ended, or n is not its next run.
-	Restart(ctx context.Context, id string, n int) error
+	// secret, which may be nil, is asked for the ContainerSpec.SecretEnv that the driver has forgotten, and only if it is
+	// going to make the new run.
+	Restart(ctx context.Context, id string, n int, secret func(context.Context) (Secrets, error)) error
 }
 
 // A Stater measures what runs. Optional.

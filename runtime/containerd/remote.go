@@ -93,7 +93,10 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 		Labels:  map[string]string{ownerLabel: r.owner, idLabel: t.container, sandboxLabel: t.sandbox},
 		Runtime: containers.RuntimeInfo{Name: shimRuntime, Options: opts},
 	})
-	if err != nil && !errdefs.IsAlreadyExists(err) {
+	if errdefs.IsAlreadyExists(err) { // a restart: what it has was concealed
+		_, err = r.containers.Update(ctx, containers.Container{ID: id, Spec: spec}, "spec")
+	}
+	if err != nil {
 		return 0, err
 	}
 	stdin := ""

@@ -22,7 +22,7 @@ const shimExitFile = "exit.json"
 // Restart implements [runtime.Restarter]. The new run is another container with the ID and the file system of the one that
 // ended. What is on disk says that there is a new run when its createdFile is written; a crash before that leaves the old
 // run, and a task that recovery reclaims.
-func (d *Driver) Restart(ctx context.Context, id string, n int) error {
+func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(context.Context) (runtime.Secrets, error)) error {
 	ctx = d.context(ctx)
 	old, err := d.enter(ctx, id, false)
 	if err != nil {
@@ -39,8 +39,14 @@ func (d *Driver) Restart(ctx context.Context, id string, n int) error {
 	case n != old.restarts+1:
 		return fmt.Errorf("restart container %s for the %d. time, after %d: %w", id, n, old.restarts, runtime.ErrInvalid)
 	}
+	var env runtime.Secrets
+	if secret != nil {
+		if env, err = secret(ctx); err != nil {
+			return fmt.Errorf("restart container %s: %w", id, err)
+		}
+	}
 	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), record: old.record, restarts: n}
-	if err := d.recreate(ctx, c); err != nil {
+	if err := d.recreate(ctx, c, env); err != nil {
 		return fmt.Errorf("restart container %s: %w", id, err)
 	}
 	old.removed = true // those who wait for its op find the new one
@@ -52,8 +58,9 @@ func (d *Driver) Restart(ctx context.Context, id string, n int) error {
 }
 
 // recreate makes a container's task once more, on the file system that it had.
-func (d *Driver) recreate(ctx context.Context, c *container) error {
+func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secrets) error {
 	spec := c.record.Spec
+	spec.SecretEnv = secret
 	d.mu.Lock()
 	s := d.sandboxes[spec.SandboxID]
 	d.mu.Unlock()

@@ -219,7 +219,7 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 }
 
 // Restart implements [runtime.Restarter].
-func (d *Driver) Restart(ctx context.Context, id string, n int) error {
+func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(context.Context) (runtime.Secrets, error)) error {
 	return d.do(ctx, "Restart", id, func(m *Machine) error {
 		c, err := m.find(id)
 		switch {
@@ -230,8 +230,18 @@ func (d *Driver) Restart(ctx context.Context, id string, n int) error {
 		case c.state != runtime.StateStopped || n != c.restarts+1:
 			return fmt.Errorf("restart container %s, which is %s after %d restarts, for the %d. time: %w", id, c.state, c.restarts, n, runtime.ErrInvalid)
 		}
+		spec := c.spec
+		if spec.SecretEnv = nil; secret != nil {
+			if spec.SecretEnv, err = secret(ctx); err != nil {
+				return err
+			}
+		}
+		env, err := spec.Environment(c.image.config, m.sandboxes[spec.SandboxID].spec.UTSHostname())
+		if err != nil {
+			return err
+		}
 		m.containers[id] = &container{
-			spec: c.spec, identity: c.identity, image: c.image, order: c.order, args: c.args, env: c.env, program: c.program, stop: c.stop,
+			spec: spec, identity: c.identity, image: c.image, order: c.order, args: c.args, env: env, program: c.program, stop: c.stop,
 			restarts: n, state: runtime.StateCreated, done: make(chan struct{}), executed: map[*Process]bool{},
 		}
 		return nil

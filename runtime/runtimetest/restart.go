@@ -1,6 +1,8 @@
 package runtimetest
 
 import (
+	"context"
+	"errors"
 	"strings"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -10,6 +12,7 @@ var restartChecks = []namedCheck{
 	{"Restart", restart},
 	{"RestartFileSystem", restartFileSystem},
 	{"RestartReopen", restartReopen},
+	{"RestartSecrets", restartSecrets},
 }
 
 func (c *check) restarter() runtime.Restarter {
@@ -24,21 +27,21 @@ func (c *check) restarter() runtime.Restarter {
 // again readies a container for a run and starts it.
 func (c *check) again(id string, n int) {
 	c.t.Helper()
-	c.ok("Restart", c.restarter().Restart(c.ctx, id, n))
+	c.ok("Restart", c.restarter().Restart(c.ctx, id, n, nil))
 	c.ok("Start", c.Driver.Start(c.ctx, id))
 }
 
 func restart(c *check) {
 	r := c.restarter()
 	s := c.sandbox()
-	c.want("Restart of an unknown container", r.Restart(c.ctx, "unknown", 1), runtime.ErrNotFound)
+	c.want("Restart of an unknown container", r.Restart(c.ctx, "unknown", 1, nil), runtime.ErrNotFound)
 	spec := c.spec(s, "catch TERM 4", "out run", "hang")
 	c.create(spec)
-	c.want("Restart of a created container", r.Restart(c.ctx, spec.ID, 1), runtime.ErrInvalid)
+	c.want("Restart of a created container", r.Restart(c.ctx, spec.ID, 1, nil), runtime.ErrInvalid)
 	for n := range 3 {
 		if n > 0 {
-			c.ok("Restart", r.Restart(c.ctx, spec.ID, n))
-			c.ok("Restart again", r.Restart(c.ctx, spec.ID, n))
+			c.ok("Restart", r.Restart(c.ctx, spec.ID, n, nil))
+			c.ok("Restart again", r.Restart(c.ctx, spec.ID, n, nil))
 			if got, _ := c.status(spec.ID); got.State != runtime.StateCreated || got.Restarts != n || got.Exit != nil || !got.StartedAt.IsZero() {
 				c.t.Errorf("restarted %d times: %+v", n, got)
 			}
@@ -46,17 +49,17 @@ func restart(c *check) {
 		c.ok("Start", c.Driver.Start(c.ctx, spec.ID))
 		c.ok("Start again", c.Driver.Start(c.ctx, spec.ID))
 		c.awaitLog(spec.Log, strings.Repeat("run\ncaught TERM\n", n)+"run\n")
-		c.want("Restart of a running container", r.Restart(c.ctx, spec.ID, n+1), runtime.ErrInvalid)
+		c.want("Restart of a running container", r.Restart(c.ctx, spec.ID, n+1, nil), runtime.ErrInvalid)
 		c.create(spec) // the same as before
 		c.ok("Kill", c.Driver.Kill(c.ctx, spec.ID, "SIGTERM"))
 		if exit := c.wait(spec.ID); exit.Code != 4 {
 			c.t.Errorf("run %d ended with %+v, want code 4", n, exit)
 		}
-		c.ok("Restart of a run that is over", r.Restart(c.ctx, spec.ID, n))
+		c.ok("Restart of a run that is over", r.Restart(c.ctx, spec.ID, n, nil))
 		if got, _ := c.status(spec.ID); got.State != runtime.StateStopped {
 			c.t.Errorf("a repeated restart made it %s", got.State)
 		}
-		c.want("Restart of the run after next", r.Restart(c.ctx, spec.ID, n+2), runtime.ErrInvalid)
+		c.want("Restart of the run after next", r.Restart(c.ctx, spec.ID, n+2, nil), runtime.ErrInvalid)
 	}
 	c.equal("log", c.log(spec.Log), strings.Repeat("run\ncaught TERM\n", 3))
 }
@@ -77,6 +80,23 @@ func restartFileSystem(c *check) {
 	}
 }
 
+// restartSecrets checks that a new run has the secrets that it is given, and that nobody is asked for those of an old one.
+func restartSecrets(c *check) {
+	r := c.restarter()
+	spec := c.spec(c.sandbox(), "env PASSWORD", "exit 0")
+	spec.SecretEnv = runtime.Secrets{"PASSWORD=first"}
+	c.start(spec)
+	c.wait(spec.ID)
+	bad := errors.New("no secrets today")
+	err := r.Restart(c.ctx, spec.ID, 1, func(context.Context) (runtime.Secrets, error) { return nil, bad })
+	c.want("Restart without the secrets", err, bad)
+	c.ok("Restart", r.Restart(c.ctx, spec.ID, 1, func(context.Context) (runtime.Secrets, error) { return runtime.Secrets{"PASSWORD=second"}, nil }))
+	c.ok("Start", c.Driver.Start(c.ctx, spec.ID))
+	c.wait(spec.ID)
+	c.ok("Restart again", r.Restart(c.ctx, spec.ID, 1, func(context.Context) (runtime.Secrets, error) { return nil, bad }))
+	c.equal("log", c.log(spec.Log), "PASSWORD=first\nPASSWORD=second\n")
+}
+
 // restartReopen checks that a restart is known after the end of the program that asked for it.
 func restartReopen(c *check) {
 	if c.Reopen == nil {
@@ -86,7 +106,7 @@ func restartReopen(c *check) {
 	s := c.sandbox()
 	created, running, ended := c.start(c.spec(s, "out created", "exit 1")), c.start(c.spec(s, "catch TERM 2", "out run", "out ready", "hang")), c.start(c.spec(s, "exit 3"))
 	c.wait(created.ID)
-	c.ok("Restart", c.restarter().Restart(c.ctx, created.ID, 1))
+	c.ok("Restart", c.restarter().Restart(c.ctx, created.ID, 1, nil))
 	c.awaitLog(running.Log, "ready")
 	c.ok("Kill", c.Driver.Kill(c.ctx, running.ID, "SIGTERM"))
 	c.wait(running.ID)
@@ -101,7 +121,7 @@ func restartReopen(c *check) {
 		if got, _ := c.status(id); got.State != want || got.Restarts != 1 {
 			c.t.Errorf("got %+v, want it %s after one restart", got, want)
 		}
-		c.ok("Restart as before", c.restarter().Restart(c.ctx, id, 1))
+		c.ok("Restart as before", c.restarter().Restart(c.ctx, id, 1, nil))
 	}
 	c.ok("Start", c.Driver.Start(c.ctx, created.ID))
 	c.ok("Kill", c.Driver.Kill(c.ctx, running.ID, "SIGTERM"))

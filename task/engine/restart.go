@@ -86,7 +86,8 @@ func (w *worker) runAgain(ctx context.Context, c *container) error {
 		return &runtime.UnsupportedError{Feature: "restartPolicy", Needs: "a driver that implements runtime.Restarter"}
 	}
 	rec := w.rec.Container(c.def.Name)
-	if err := r.Restart(ctx, c.id, rec.RestartCount); err != nil {
+	secret := func(ctx context.Context) (runtime.Secrets, error) { return w.unseal(ctx, c) }
+	if err := r.Restart(ctx, c.id, rec.RestartCount, secret); err != nil {
 		return err
 	}
 	if err := w.e.cfg.Driver.Start(ctx, c.id); err != nil {
