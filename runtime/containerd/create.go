@@ -80,7 +80,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return err
 	}
-	pid, err := d.createTask(ctx, s, c, resolved, img, d.prepareRootfs)
+	pid, err := d.createTask(ctx, s, c, resolved, img, false)
 	if err := errors.Join(err, release()); err != nil {
 		return err
 	}
@@ -97,12 +97,10 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	return nil
 }
 
-// rootfs returns how to mount the writable file system of a container, by the name of its snapshot.
-type rootfs func(ctx context.Context, key string, img unpacked) ([]mount.Mount, error)
-
-// createTask has the OCI runtime make a container whose mounts are resolved.
-func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec runtime.ContainerSpec, img unpacked, root rootfs) (pid int, err error) {
-	creation, err := d.prepare(ctx, s, spec, img, root)
+// createTask has the OCI runtime make a container whose mounts are resolved, with the file system of its last run if it is
+// made again.
+func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec runtime.ContainerSpec, img unpacked, again bool) (pid int, err error) {
+	creation, err := d.prepare(ctx, s, spec, img, again)
 	if err != nil {
 		return 0, err
 	}
@@ -148,15 +146,19 @@ func (d *Driver) writeRecord(c *container) error {
 }
 
 // prepare makes the root file system and the OCI configuration, which need nothing of each other.
-func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked, root rootfs) (creation, error) {
+func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked, again bool) (creation, error) {
 	var mounts []mount.Mount
 	var prepared, configured error
 	c := creation{log: spec.Log, bounds: spec.LogOptions, terminal: spec.Terminal, stdin: spec.Stdin, image: spec.Image}
 	split(
 		func() {
-			mounts, prepared = root(ctx, "fardel-"+spec.ID, img)
+			if again {
+				mounts, prepared = d.sameRootfs(ctx, "fardel-"+spec.ID, img)
+			} else {
+				mounts, prepared = d.prepareRootfs(ctx, "fardel-"+spec.ID, img)
+			}
 			if prepared == nil && s.spec.Storage > 0 {
-				mounts, prepared = d.onDisk(s.spec.ID, spec.ID, mounts)
+				mounts, prepared = d.onDisk(s.spec.ID, spec.ID, mounts, again)
 			}
 		},
 		func() {

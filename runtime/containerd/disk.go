@@ -100,8 +100,9 @@ func (d *Driver) removeDisk(sandbox string) error {
 	return nil
 }
 
-// onDisk returns how to mount a root file system whose writable layer is on the sandbox's disk.
-func (d *Driver) onDisk(sandbox, container string, mounts []mount.Mount) ([]mount.Mount, error) {
+// onDisk returns how to mount a root file system whose writable layer is on the sandbox's disk, empty unless the container
+// had it before.
+func (d *Driver) onDisk(sandbox, container string, mounts []mount.Mount, again bool) ([]mount.Mount, error) {
 	if len(mounts) != 1 || mounts[0].Type != "overlay" {
 		return nil, &runtime.UnsupportedError{Feature: "ephemeralStorage", Needs: "the snapshotter overlayfs"}
 	}
@@ -113,8 +114,10 @@ func (d *Driver) onDisk(sandbox, container string, mounts []mount.Mount) ([]moun
 			continue
 		}
 		dir := filepath.Join(d.diskDir(sandbox), "containers", container, name)
-		if err := d.likeDir(original, dir); err != nil {
-			return nil, err
+		if !again {
+			if err := d.likeDir(original, dir); err != nil {
+				return nil, err
+			}
 		}
 		m.Options[i] = name + "=" + dir
 	}

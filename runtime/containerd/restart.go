@@ -80,11 +80,11 @@ func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secr
 	if err := os.Remove(filepath.Join(d.containerDir(c.id), shimExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	resolved, release, err := d.resolveMounts(ctx, spec, img)
+	resolved, release, err := d.resolveMounts(ctx, s.spec, spec, img)
 	if err != nil {
 		return err
 	}
-	pid, err := d.createTask(ctx, s, c, resolved, img, d.sameRootfs)
+	pid, err := d.createTask(ctx, s, c, resolved, img, true)
 	if err = errors.Join(err, release()); err == nil {
 		created := createdRecord{At: time.Now(), PID: pid, Restarts: c.restarts}
 		if err = writeJSON(filepath.Join(d.containerDir(c.id), createdFile), created); err == nil {

@@ -11,6 +11,7 @@ import (
 var restartChecks = []namedCheck{
 	{"Restart", restart},
 	{"RestartFileSystem", restartFileSystem},
+	{"RestartStorage", restartStorage},
 	{"RestartReopen", restartReopen},
 	{"RestartSecrets", restartSecrets},
 }
@@ -67,7 +68,17 @@ func restart(c *check) {
 // restartFileSystem checks that a run finds what the one before it has written, and nobody else's.
 func restartFileSystem(c *check) {
 	c.need(Kernel)
-	s := c.sandbox()
+	c.keepsFiles(c.sandbox())
+}
+
+// restartStorage checks the same where the file system is on a disk of the sandbox.
+func restartStorage(c *check) {
+	c.need(Kernel, Storage)
+	c.keepsFiles(c.sandbox(func(s *runtime.SandboxSpec) { s.Storage = 48 }))
+}
+
+func (c *check) keepsFiles(s runtime.SandboxSpec) {
+	c.t.Helper()
 	spec := c.start(c.spec(s, "exists /tmp/kept", "write /tmp/kept", "exit 3"))
 	c.wait(spec.ID)
 	c.again(spec.ID, 1)
