@@ -12,6 +12,7 @@ import (
 var limitChecks = []namedCheck{
 	{"OutOfMemoryOwnLimit", outOfMemoryOwnLimit},
 	{"OutOfMemoryTaskLimit", outOfMemoryTaskLimit},
+	{"ProcessLimit", processLimit},
 	{"Stats", stats},
 	{"CPUQuota", cpuQuota},
 }
@@ -58,6 +59,14 @@ func outOfMemoryTaskLimit(c *check) {
 	if exit, log := c.run(c.spec(other, "alloc 128", "out survived")); exit.OOMKilled || log != "survived\n" {
 		c.t.Errorf("another task: got %+v and %q", exit, log)
 	}
+}
+
+// processLimit wants a fork bomb to stop at the sandbox's limit, and others to have processes.
+func processLimit(c *check) {
+	c.need(Kernel)
+	s, other := c.sandbox(func(s *runtime.SandboxSpec) { s.PIDs = 48 }), c.sandbox()
+	c.equal("beyond the limit", c.output(s, nil, "fork 100"), "fork: resource temporarily unavailable\n")
+	c.equal("another sandbox", c.output(other, nil, "fork 100"), "forked\n")
 }
 
 func stats(c *check) {

@@ -108,6 +108,10 @@ func inContainer() int {
 	case "relay":
 		fmt.Println(relay(rest))
 		return 1
+	case "hostile":
+		return hostile()
+	case "overwrite":
+		return overwrite()
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

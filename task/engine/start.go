@@ -62,7 +62,7 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 	size, _ := w.def.Size() // the definition is valid
 	s := runtime.SandboxSpec{
 		ID: w.id, Size: size, NetNS: at.NetNS, Hostname: at.Hostname,
-		SharePID: w.def.PIDMode == task.PIDModeTask,
+		SharePID: w.def.PIDMode == task.PIDModeTask, PIDs: maxProcesses(size.Memory),
 	}
 	if d := w.def.EphemeralStorage; d != nil {
 		s.Storage = task.MiB(d.SizeInGiB) << 10
@@ -73,6 +73,15 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 		}
 	}
 	return s
+}
+
+// maxProcesses is how many processes and threads a task can have: as many as Linux allows a machine of the task's memory,
+// one for each 128 KiB, which is what a task on Fargate finds. A task without a size of its own has as many as one of 4 GiB.
+func maxProcesses(memory task.MiB) int64 {
+	if memory == 0 {
+		memory = 4096
+	}
+	return int64(memory) * 8
 }
 
 // pullAll pulls the images of all containers side by side.

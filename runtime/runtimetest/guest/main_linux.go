@@ -102,6 +102,7 @@ var kernel = map[string]func(string) (string, error){
 		return fmt.Sprintf("%o %d %d", st.Mode&0o7777, st.Uid, st.Gid), nil
 	},
 	"fill": fill,
+	"fork": fork,
 	"disk": func(path string) (string, error) {
 		var fs syscall.Statfs_t
 		err := syscall.Statfs(path, &fs)
@@ -140,6 +141,24 @@ func fill(rest string) (string, error) {
 		}
 	}
 	return "filled", f.Sync()
+}
+
+// fork makes processes that do nothing until the end of this one.
+func fork(count string) (string, error) {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return "", err
+	}
+	for range n {
+		pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			return "", errno
+		}
+		for pid == 0 { // the child, where no Go code can run
+			syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
+	return "forked", nil
 }
 
 // tell listens on an abstract Unix socket, which the containers of a task share as they share the network. The kernel
