@@ -10,6 +10,9 @@ type ImageSpec struct {
 	// last imported, until RemoveImage.
 	Refresh bool
 
+	// Offline asks no registry: an image that is not on this machine is [ErrImageNotFound]. Not with Refresh.
+	Offline bool
+
 	// Progress, if not nil, is called now and then, and once at the end, from one goroutine at a time. It must not block.
 	Progress func(PullProgress)
 }

@@ -55,7 +55,7 @@ func New(cfg Config) (*Cluster, error) {
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
-		Volumes: cfg.Volumes,
+		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior,
 		Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles, Authorize: c.roleAuthorizer(),
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/engine"
 	"github.com/fardel-io/fardel/task/secrets"
 	"github.com/fardel-io/fardel/task/volumes"
 )
@@ -74,6 +75,10 @@ type Config struct {
 	// the cluster does for the task: with the execution role before a secret or an environment file is had. Nil is that
 	// every role can be assumed. It must not block for long.
 	TaskCaller func(roleARN, taskARN string) (policy.Caller, error)
+
+	// PullBehavior says when a registry is asked for an image, as ECS_IMAGE_PULL_BEHAVIOR does. "" is prefer-cached: only
+	// when the image is not on this machine.
+	PullBehavior engine.PullBehavior
 
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)

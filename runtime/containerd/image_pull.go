@@ -94,6 +94,9 @@ func (d *Driver) Pull(ctx context.Context, spec runtime.ImageSpec) (runtime.Imag
 			return img, nil
 		}
 	}
+	if spec.Offline {
+		return runtime.Image{}, fmt.Errorf("image %s is not on this machine: %w", spec.Ref, runtime.ErrImageNotFound)
+	}
 	f := d.join(r)
 	img, err := d.await(ctx, f, spec)
 	if err != nil {

@@ -104,7 +104,10 @@ func (d *Driver) Pull(ctx context.Context, spec runtime.ImageSpec) (runtime.Imag
 		if err != nil {
 			return err
 		}
-		img := m.pull(name, d.cfg.AnyImage)
+		img := m.present(spec.Ref)
+		if !spec.Offline {
+			img = m.pull(name, d.cfg.AnyImage)
+		}
 		if img == nil {
 			return fmt.Errorf("image %s: %w", spec.Ref, runtime.ErrImageNotFound)
 		}

@@ -16,6 +16,7 @@ var imageChecks = []namedCheck{
 	{"PullRepeats", pullRepeats},
 	{"PullMissing", pullMissing},
 	{"PullInvalid", pullInvalid},
+	{"PullOffline", pullOffline},
 	{"UnknownImage", unknownImage},
 	{"MovedTag", movedTag},
 	{"ImagesAndRemove", imagesAndRemove},
@@ -41,6 +42,15 @@ func pullConfig(c *check) {
 	if !strings.HasPrefix(got.Platform, "linux/") || got.Size <= 0 {
 		c.t.Errorf("Platform %q, Size %d", got.Platform, got.Size)
 	}
+}
+
+// pullOffline wants what is on this machine, and no request for anything else.
+func pullOffline(c *check) {
+	here, err := c.Driver.Pull(c.ctx, runtime.ImageSpec{Ref: mainImage, Offline: true})
+	c.ok("Pull of an image that is here", err)
+	c.equal("Ref", here.Ref, c.image.Ref)
+	_, err = c.Driver.Pull(c.ctx, runtime.ImageSpec{Ref: "registry.invalid/none:1", Offline: true})
+	c.want("Pull of one that is not", err, runtime.ErrImageNotFound)
 }
 
 func pullRepeats(c *check) {

@@ -19,6 +19,7 @@ import (
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/engine"
 	"github.com/fardel-io/fardel/task/secrets"
 	"github.com/fardel-io/fardel/task/volumes"
 )
@@ -91,8 +92,9 @@ type Config struct {
 	// credentials. Nil is that task roles are names only, or what TaskCredentials makes of them.
 	Roles *sts.Service
 
-	// Volumes, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
+	// Volumes, PullBehavior, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider
+	PullBehavior        engine.PullBehavior
 	Secrets             secrets.Provider
 	EnvironmentFiles    secrets.ObjectStore
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)

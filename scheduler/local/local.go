@@ -177,7 +177,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network,
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
 		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
-		Volumes: cfg.Volumes, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
+		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
 	}, nil
 }
 

@@ -65,6 +65,9 @@ type Config struct {
 	// definitions that have one.
 	Volumes volumes.Provider
 
+	// PullBehavior says when a registry is asked for an image. "" is PullPreferCached.
+	PullBehavior PullBehavior
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -111,6 +114,9 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: Config.Fabric is required")
 	case cfg.Journal == nil:
 		return nil, errors.New("engine: Config.Journal is required")
+	}
+	if err := cfg.PullBehavior.Check(); err != nil {
+		return nil, fmt.Errorf("engine: Config.PullBehavior: %w", err)
 	}
 	log := cfg.Logger
 	if log == nil {

@@ -107,7 +107,7 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 		spec.Progress = func(p runtime.PullProgress) { report(arn, p) }
 	}
 	began := time.Now()
-	img, err := w.e.cfg.Driver.Pull(ctx, spec)
+	img, err := w.e.pullImage(ctx, spec)
 	w.took("pull", began)
 	if err != nil {
 		return &startError{task.ErrorCannotPullContainer, c.def.Name, err}
