@@ -25,6 +25,8 @@ import (
 //
 //   - A gateway translates an ICMP packet that belongs to no connection only if it is a request, such as an echo request;
 //     conntrack knows of no connection that begins with an answer. Without translation rules alone decide.
+//   - Connections are those of a VPC's router and not of single ENIs. An answer whose route leads through an ENI that
+//     forwards passes that one's groups, too, and so do later packets of a connection that it forwards.
 //   - Any first TCP packet begins a connection, also one without SYN.
 //   - A NAT gateway keeps the source port if it is at least 1024, and is taken to choose 1024 itself if it is not.
 func Evaluate(s State, f Flow) Verdict {

@@ -16,6 +16,10 @@ func (w *walk) reply() *Verdict {
 	if back.arrival.Outside && w.flow.FromHost {
 		back.arrival = Arrival{Host: true}
 	}
+	other := back.arrival.ENI
+	if own := w.flow.Source; other != "" && other != w.flow.ENI && w.flow.ENI != "" && !back.managed && !own.IsValid() {
+		back.hop(CheckRoute, other, -1, false, "the answer goes to %s, which has the same address in another VPC", other)
+	}
 	v := back.verdict()
 	return &v
 }

@@ -278,3 +278,19 @@ func TestEvaluateMiddlebox(t *testing.T) {
 	f.Source, f.Destination = ip("10.0.1.1"), ip("10.0.2.10")
 	check("not as the router", "!source")
 }
+
+// TestEvaluateTwoPeers has a VPC with two peers of the same addresses: its route table can lead to one of them only, so
+// the answers to the other one get lost.
+func TestEvaluateTwoPeers(t *testing.T) {
+	s := campus(t)
+	s.VPCPeeringConnections = append(s.VPCPeeringConnections, network.VPCPeeringConnection{ID: "pcx-000000bc", Requester: "vpc-0000000b", Accepter: "vpc-0000000c"})
+	s.RouteTables[3].Routes = append(s.RouteTables[3].Routes, network.Route{Destination: pfx("10.1.0.0/16"), Target: "pcx-000000bc"})
+	s.RouteTables[2].Routes = append(s.RouteTables[2].Routes, network.Route{Destination: pfx("10.0.1.0/24"), Target: "pcx-000000ab"})
+	if err := network.Validate(s); err != nil {
+		t.Fatal(err)
+	}
+	v := network.Evaluate(s, network.Flow{ENI: "eni-000000c1", Destination: ip("10.1.1.10"), Protocol: network.TCP, DestinationPort: 22})
+	if want := "source egress acl-egress route peering acl-ingress ingress | source state acl-egress route peering acl-ingress state !route"; way(v) != want || v.Connects() {
+		t.Errorf("way %s, want %s", way(v), want)
+	}
+}

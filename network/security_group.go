@@ -16,7 +16,8 @@ type SecurityGroup struct {
 
 // A Rule allows one protocol between an ENI and its peers: the union of CIDRs, IPv6CIDRs, the entries of PrefixLists and
 // the members of Groups, at least one of them. A group stands for the private IPv4 and the IPv6 addresses of the ENIs
-// that carry it: a packet that comes through an internet or NAT gateway has another source and matches none by it.
+// that carry it: a packet that comes through an internet or NAT gateway has another source and matches none by it. It is
+// addresses that count: of two peered VPCs with the same ones, ENIs of the one match groups of the other.
 type Rule struct {
 	Protocol    Protocol       `json:"ipProtocol"`
 	FromPort    int            `json:"fromPort"`                // TCP and UDP only: 0 to 65535, inclusive
