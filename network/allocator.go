@@ -7,12 +7,13 @@ import (
 	"slices"
 )
 
-// An Allocator hands out the addresses of subnets. It is a data structure, not a service: it is not safe for concurrent
+// An Allocator hands out the private addresses of subnets, IPv6 addresses in them, and public addresses of pools. It is a data structure, not a service: it is not safe for concurrent
 // use, keeps nothing on disk, and is rebuilt from the ENIs of a State. What its methods cost does not depend on how
 // many ENIs there are.
 type Allocator struct {
 	subnets map[string]*pool
 	zones   map[string]int // addresses in use by VPC and availability zone
+	public  []*publicPool
 }
 
 // pool is the addresses of one subnet.
@@ -21,10 +22,11 @@ type pool struct {
 	used   bitmap
 	next   int // where the search starts, so that a released address rests as long as possible
 	free   int
+	six    sixPool
 }
 
-// NewAllocator returns an allocator for the subnets of s in which the addresses of its ENIs are taken. Subnets
-// and ENIs that [Validate] refuses are left out.
+// NewAllocator returns an allocator for the subnets and pools of s in which the addresses of its ENIs and NAT gateways
+// and its elastic addresses are taken. What [Validate] refuses is left out.
 func NewAllocator(s State) *Allocator {
 	a := &Allocator{subnets: make(map[string]*pool, len(s.Subnets)), zones: map[string]int{}}
 	for _, n := range s.Subnets {
@@ -33,8 +35,19 @@ func NewAllocator(s State) *Allocator {
 		}
 		a.subnets[n.ID] = &pool{subnet: n, used: newBitmap(1 << (32 - n.CIDR.Bits())), next: reservedFirst, free: n.Size()}
 	}
+	for _, p := range s.PublicIPv4Pools {
+		a.addPool(p)
+	}
 	for _, e := range s.ENIs {
 		_ = a.Reserve(e.Subnet, e.PrivateIPv4)
+		_ = a.ReserveIPv6(e.Subnet, e.IPv6)
+		_ = a.ReservePublic(e.PublicIPv4)
+	}
+	for _, g := range s.NATGateways {
+		_ = a.Reserve(g.Subnet, g.PrivateIPv4)
+	}
+	for _, e := range s.Addresses {
+		_ = a.ReservePublic(e.PublicIP)
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/fardel-io/fardel/network"
@@ -165,6 +166,106 @@ func TestAllocatorModel(t *testing.T) {
 	}
 }
 
+func TestAllocatorIPv6(t *testing.T) {
+	s := campus(t)
+	a := network.NewAllocator(s)
+	subnet := s.Subnets[0].ID
+	var got []string
+	for range 3 {
+		addr, err := a.AllocateIPv6(subnet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, addr.String())
+	}
+	// After the one that an ENI has.
+	if want := []string{"2001:db8:a:1::11", "2001:db8:a:1::12", "2001:db8:a:1::13"}; !slices.Equal(got, want) {
+		t.Errorf("allocated %v, want %v", got, want)
+	}
+	a.ReleaseIPv6(subnet, ip("2001:db8:a:1::12"))
+	tests := []struct {
+		subnet, addr string
+		want         error
+	}{
+		{subnet, "2001:db8:a:1::10", network.ErrAddressInUse},
+		{subnet, "2001:db8:a:1::11", network.ErrAddressInUse},
+		{subnet, "2001:db8:a:1::12", nil},
+		{subnet, "2001:db8:a:1::3", network.ErrInvalid},
+		{subnet, "2001:db8:a:1:ffff:ffff:ffff:fffe", nil},
+		{subnet, "2001:db8:a:1:ffff:ffff:ffff:ffff", network.ErrInvalid},
+		{subnet, "2001:db8:a:2::10", network.ErrInvalid},
+		{"subnet-000000a9", "2001:db8:a:2::10", network.ErrInvalid},
+		{"subnet-00000000", "2001:db8:a:2::10", network.ErrNotFound},
+	}
+	for _, tt := range tests {
+		if err := a.ReserveIPv6(tt.subnet, ip(tt.addr)); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("ReserveIPv6(%s, %s): %v, want %v", tt.subnet, tt.addr, err, tt.want)
+		}
+	}
+	// After the last address the first free one comes again.
+	if addr, err := a.AllocateIPv6(subnet); err != nil || addr != ip("2001:db8:a:1::4") {
+		t.Errorf("after the last one: %s, %v", addr, err)
+	}
+	if _, err := a.AllocateIPv6("subnet-000000a9"); !errors.Is(err, network.ErrInvalid) {
+		t.Errorf("in a subnet without IPv6: %v", err)
+	}
+}
+
+func TestAllocatorPublic(t *testing.T) {
+	s := campus(t)
+	s.PublicIPv4Pools = []network.PublicIPv4Pool{
+		{ID: "ipv4pool-ec2-00000001", CIDRs: []netip.Prefix{pfx("203.0.113.0/30"), pfx("203.0.113.9/32")}},
+		{ID: "ipv4pool-ec2-00000002", CIDRs: []netip.Prefix{pfx("203.0.113.16/31")}},
+	}
+	a := network.NewAllocator(s) // 1, 2, 3 and 9 are taken
+	take := func(pool, want string) {
+		t.Helper()
+		addr, err := a.AllocatePublic(pool)
+		if want == "" && !errors.Is(err, network.ErrNoAddress) || want != "" && (err != nil || addr != ip(want)) {
+			t.Errorf("AllocatePublic(%s) = %s, %v, want %s", pool, addr, err, want)
+		}
+	}
+	take("ipv4pool-ec2-00000002", "203.0.113.16")
+	take("", "203.0.113.0")
+	take("ipv4pool-ec2-00000001", "")
+	take("", "203.0.113.17")
+	take("", "")
+	a.ReleasePublic(ip("203.0.113.2"))
+	a.ReleasePublic(ip("203.0.113.2"))
+	a.ReleasePublic(ip("192.0.2.1"))
+	if err := a.ReservePublic(ip("203.0.113.1")); !errors.Is(err, network.ErrAddressInUse) {
+		t.Errorf("reserve one that is taken: %v", err)
+	}
+	if err := a.ReservePublic(ip("192.0.2.1")); !errors.Is(err, network.ErrNotFound) {
+		t.Errorf("reserve one of no pool: %v", err)
+	}
+	take("", "203.0.113.2")
+	take("", "")
+}
+
+// TestAllocatorKnowsAll checks that what is allocated beside everything in a state is valid there.
+func TestAllocatorKnowsAll(t *testing.T) {
+	s := campus(t)
+	a := network.NewAllocator(s)
+	for i := range 60 {
+		e := network.ENI{ID: network.NewID("eni", fmt.Sprint(i)), MAC: network.NewMAC(fmt.Sprint(i)), SecurityGroups: []string{"sg-000000a1"}, AssignPublicIP: true}
+		var err error
+		if e.Subnet, e.PrivateIPv4, err = a.Allocate([]string{"subnet-000000a1"}); err != nil {
+			t.Fatal(err)
+		}
+		if e.IPv6, err = a.AllocateIPv6(e.Subnet); err != nil {
+			t.Fatal(err)
+		}
+		if e.PublicIPv4, err = a.AllocatePublic(""); err != nil {
+			t.Fatal(err)
+		}
+		s.ENIs = append(s.ENIs, e)
+	}
+	if err := network.Validate(s); err != nil {
+		t.Error(err)
+	}
+}
+
 // BenchmarkAllocate shows that the cost does not depend on how full a /16 is.
 func BenchmarkAllocate(b *testing.B) {
 	for _, used := range []int{0, 1000, 65000} {
@@ -185,6 +286,29 @@ func BenchmarkAllocate(b *testing.B) {
 					b.Fatal(err)
 				}
 				a.Release(subnet, addr)
+			}
+		})
+	}
+}
+
+// BenchmarkAllocateIPv6 shows that the cost does not depend on how many addresses are taken.
+func BenchmarkAllocateIPv6(b *testing.B) {
+	for _, used := range []int{0, 1000, 65000} {
+		b.Run(fmt.Sprint(used), func(b *testing.B) {
+			s := campus(b)
+			a := network.NewAllocator(s)
+			subnet := s.Subnets[0].ID
+			for range used {
+				if _, err := a.AllocateIPv6(subnet); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				addr, err := a.AllocateIPv6(subnet)
+				if err != nil {
+					b.Fatal(err)
+				}
+				a.ReleaseIPv6(subnet, addr)
 			}
 		})
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // DefaultVPC returns the state of a region in which nobody has changed anything: one VPC with a subnet in each
-// availability zone, a default security group, an internet gateway and a main route table, as EC2 makes it. zones are
+// availability zone, a default security group, a default network ACL, an internet gateway and a main route table, as EC2
+// makes it. The default ACL, which allows everything, is the one that a VPC has without its being named, so it is not:
+// see [DefaultNetworkACLEntries]. ENIs in the subnets get public IPv4 addresses unless asked otherwise. zones are
 // the names of 1 to 16 availability zones. The subnets are sixteenths of the CIDR, /20 in EC2's own 172.31.0.0/16, so
 // that zones can be added later; cidr must be /16 to /24. All IDs are digests of seed, see [NewID].
 func DefaultVPC(seed string, cidr netip.Prefix, region string, zones []string) (State, error) {
@@ -37,7 +39,7 @@ func DefaultVPC(seed string, cidr netip.Prefix, region string, zones []string) (
 	for i, zone := range zones {
 		s.Subnets = append(s.Subnets, Subnet{
 			ID: NewID("subnet", seed, zone), VPC: vpc.ID, CIDR: part(cidr, cidr.Bits()+4, i),
-			AvailabilityZone: zone, DefaultForAZ: true,
+			AvailabilityZone: zone, DefaultForAZ: true, MapPublicIPOnLaunch: true,
 		})
 	}
 	if err := Validate(s); err != nil {

@@ -41,18 +41,19 @@ func Evaluate(s State, f Flow) Verdict {
 
 // walk follows one packet.
 type walk struct {
-	state   State
-	flow    Flow       // with the ports and types of the packet itself
-	source  netip.Addr // at present; unspecified if it is not known
-	dest    netip.Addr
-	path    []Hop
-	arrival Arrival
-	managed bool          // the host speaks with an ENI directly, and nothing but the ENI's existence counts
-	mapped  []translation // by the gateways on its way
-	pending []translation // that gateways on its way have to undo, the last one first
-	lenient bool          // go on after a group or an ACL has denied, to find what else does
-	denied  []Hop
-	steps   int // through route tables
+	state     State
+	flow      Flow       // with the ports and types of the packet itself
+	source    netip.Addr // at present; unspecified if it is not known
+	dest      netip.Addr
+	path      []Hop
+	arrival   Arrival
+	managed   bool          // the host speaks with an ENI directly, and nothing but the ENI's existence counts
+	mapped    []translation // by the gateways on its way
+	pending   []translation // that gateways on its way have to undo, the last one first
+	somewhere bool          // an answer to a packet from an address that is not known
+	lenient   bool          // go on after a group or an ACL has denied, to find what else does
+	denied    []Hop
+	steps     int // through route tables
 }
 
 // translation is what a gateway has done to the source of a packet; the answer has it undone.
@@ -274,14 +275,16 @@ func (w *walk) fromOutside() {
 		w.hop(CheckRoute, "", -1, false, "no ENI has the address %s", w.dest)
 	default:
 		w.hop(CheckSource, "", -1, true, "the outside sends")
-		w.enter()
+		if w.unicast() {
+			w.enter()
+		}
 	}
 }
 
 // unicast checks that the destination is an address that packets can be sent to, and of the family of the source and
 // the protocol.
 func (w *walk) unicast() bool {
-	if somewhere := w.flow.Established && w.dest.IsUnspecified(); !unicast(w.dest) && !somewhere {
+	if !unicast(w.dest) && !w.somewhere {
 		return w.hop(CheckDestination, "", -1, false, "%s is not a unicast address", w.dest)
 	}
 	if w.source.Is4() != w.dest.Is4() || w.flow.Protocol.Is(ICMP) && !w.dest.Is4() || w.flow.Protocol.Is(ICMPv6) && w.dest.Is4() {

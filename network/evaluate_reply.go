@@ -39,6 +39,7 @@ func (w *walk) answer() *walk {
 	back := newWalk(w.state, f)
 	back.pending = w.mapped
 	back.lenient = w.lenient
+	back.somewhere = back.dest.IsUnspecified()
 	return back
 }
 

@@ -19,7 +19,9 @@ func ip(s string) netip.Addr    { return netip.MustParseAddr(s) }
 //	vpc b 10.1.0.0/16: one subnet (peer), igw, peered with a
 //	vpc c 10.0.0.0/16: one subnet (twin), igw
 func campus(t testing.TB) network.State {
-	t.Helper()
+	if t != nil { // not in an example
+		t.Helper()
+	}
 	all4, all6 := pfx("0.0.0.0/0"), pfx("::/0")
 	anything := network.Rule{Protocol: network.AllProtocols, CIDRs: []netip.Prefix{all4}, IPv6CIDRs: []netip.Prefix{all6}}
 	group := func(id, vpc, name string, ingress ...network.Rule) network.SecurityGroup {
@@ -169,6 +171,9 @@ func TestEvaluateVPC(t *testing.T) {
 		{"from the outside, an unasked answer", outside(ping("", "203.0.113.2", network.ICMP, 0)), "source !gateway"},
 		{"from the outside, ping", outside(ping("", "203.0.113.2", network.ICMP, 8)), "source gateway route acl-ingress ingress | source state acl-egress route gateway (outside from 203.0.113.2)"},
 		{"from the host to a public address", network.Flow{FromHost: true, Destination: ip("203.0.113.2"), Protocol: network.TCP, DestinationPort: 80}, "source gateway route acl-ingress !ingress"},
+		{"from somewhere outside", network.Flow{Destination: ip("203.0.113.2"), Protocol: network.TCP, DestinationPort: 443}, "source gateway route acl-ingress ingress | source state acl-egress route gateway (outside from 203.0.113.2)"},
+		{"from the host to a public address, allowed", network.Flow{FromHost: true, Destination: ip("203.0.113.2"), Protocol: network.TCP, DestinationPort: 443}, "source gateway route acl-ingress ingress | source state acl-egress route gateway"},
+		{"from an address of the other version", network.Flow{Source: ip("2001:db8:ffff::1"), Destination: ip("203.0.113.2"), Protocol: network.TCP, DestinationPort: 443}, "source !destination"},
 		{"from the host to a private address", network.Flow{FromHost: true, Destination: ip("10.0.2.10"), Protocol: network.TCP, DestinationPort: 80}, "source route"},
 		{"from the host to IPv6", network.Flow{FromHost: true, Destination: ip("2001:db8:a:2::10"), Protocol: network.TCP, DestinationPort: 80}, "source route"},
 

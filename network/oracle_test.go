@@ -76,7 +76,7 @@ func (o oracle) arrives() bool {
 	switch {
 	case slices.Contains(endpoints, f.Destination):
 		return source == own
-	case f.Destination.IsLinkLocalUnicast(), f.ToHost:
+	case f.Destination.IsLinkLocalUnicast():
 		return false
 	case !o.grouped(e, true, f.Destination):
 		return false
@@ -101,6 +101,9 @@ func (o oracle) arrivesFromElsewhere() bool {
 		return o.hostReaches(f.Destination)
 	}
 	if !f.FromHost && !pooled && (holders == 0 || f.Destination.Is4()) {
+		return false
+	}
+	if f.Source.IsValid() && f.Source.Is4() != f.Destination.Is4() || f.Protocol == network.ICMP && f.Destination.Is6() || f.Protocol == network.ICMPv6 && f.Destination.Is4() {
 		return false
 	}
 	return o.comesIn(place{source: f.Source, dest: f.Destination}, false)
@@ -422,6 +425,9 @@ func (o oracle) publicOf(vpc string, private netip.Addr) (netip.Addr, bool) {
 
 // comesIn reports whether a packet between gateways arrives, at an ENI or, if it comes from a VPC, outside.
 func (o oracle) comesIn(p place, inside bool) bool {
+	if inside && o.f.ToHost {
+		return false // the host takes answers only
+	}
 	for _, v := range o.s.VPCs {
 		for _, c := range append(slices.Clone(v.CIDRs), v.IPv6CIDRs...) {
 			if c.Contains(p.source) && !(inside && c.Addr().Is6()) {

@@ -12,7 +12,7 @@ import (
 
 // Size of the property tests: some thousand packets, in a second or two.
 const (
-	propertySeeds = 120
+	propertySeeds = 60
 	propertyFlows = 60
 )
 
