@@ -44,6 +44,7 @@ var table = []row{
 	{"network/linux", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/cni", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/dns", []string{"network"}, "it serves any fabric that can listen, and knows no backend"},
+	{"network/flowlog", []string{"network"}, "records are made of what others saw, whoever they are"},
 	{"network/fake", []string{"network"}, "a backend knows the interface that it implements, not who calls it"},
 	{"network/networktest", []string{"network", "network/networktest/scenario"}, "the suite knows the interface and no backend"},
 	{"network/networktest/scenario", []string{"network"}, "random states are for every implementation of the model"},
