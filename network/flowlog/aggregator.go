@@ -99,8 +99,12 @@ func (a *Aggregator) Add(o Observation) {
 
 // Skip notes that observations of an interface were lost; "" is all interfaces.
 func (a *Aggregator) Skip(id string) {
+	a.skip(func(i Interface) bool { return id == "" || i.ID == id })
+}
+
+func (a *Aggregator) skip(which func(Interface) bool) {
 	for _, m := range a.meters {
-		m.skipped = m.skipped || id == "" || m.about.ID == id
+		m.skipped = m.skipped || which(m.about)
 	}
 }
 

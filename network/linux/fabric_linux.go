@@ -21,6 +21,7 @@ type Fabric struct {
 	records recordFiles
 	keys    keyLocks // by ENI
 	reaper  reaper
+	flows   flowMeters
 
 	// op is held for writing by what concerns everything, and for reading by what concerns one ENI.
 	op     sync.RWMutex
@@ -93,6 +94,8 @@ func (x index) port(e network.ENI) port {
 var (
 	_ network.Fabric   = (*Fabric)(nil)
 	_ network.Listener = (*Fabric)(nil)
+
+	_ network.FlowCounter = (*Fabric)(nil)
 )
 
 // New returns a fabric. It touches nothing: the first call of a method finds what an earlier fabric with the same
