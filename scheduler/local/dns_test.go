@@ -93,6 +93,11 @@ func TestNames(t *testing.T) {
 	if got, want := output(t, first, "app"), "nameserver 169.254.169.253\nsearch eu-central-1.compute.internal shop.internal"; !strings.Contains(got, want) {
 		t.Errorf("resolv.conf is %q, want %q", got, want)
 	}
+	state, err := c.Network(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base2 := state.VPCs[0].Resolver().String()
 	ask := func(names ...string) []string {
 		t.Helper()
 		var answers []string
@@ -105,8 +110,8 @@ func TestNames(t *testing.T) {
 		}
 		return answers
 	}
-	got := ask(name+domain, name, addr, "www.example", "db", "www.shop.internal", "@169.254.169.253 "+name+domain)
-	want := []string{addr, addr, name + domain + ".", "192.0.2.80", "10.9.8.7", "192.0.2.80", addr}
+	got := ask(name+domain, name, addr, "www.example", "db", "www.shop.internal", "@169.254.169.253 "+name+domain, "@"+base2+" "+name+domain)
+	want := []string{addr, addr, name + domain + ".", "192.0.2.80", "10.9.8.7", "192.0.2.80", addr, addr}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names from inside a task: -want +got\n%s", diff)
 	}
