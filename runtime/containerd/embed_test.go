@@ -102,7 +102,7 @@ func TestInstances(t *testing.T) {
 				t.Error(err)
 			}
 			exit, err := d.Wait(t.Context(), "same-c")
-			text, _ := os.ReadFile(log)
+			text, _ := readLog(t, d, log)
 			if err != nil || exit.Code != 0 || !strings.Contains(string(text), ref) {
 				t.Errorf("instance %d: %+v, %v, %q", i, exit, err, text)
 			}

@@ -187,7 +187,7 @@ func TestLinksOfAnImage(t *testing.T) {
 		if _, err := d.Wait(t.Context(), id); err != nil {
 			return "", err
 		}
-		out, err := os.ReadFile(spec.Log)
+		out, err := readLog(t, d, spec.Log)
 		return string(out), err
 	}
 	for i, at := range []string{"/absolute", "/upwards"} {

@@ -104,7 +104,7 @@ func TestUnsupported(t *testing.T) {
 	def.ContainerDefinitions[0].LogConfiguration.LogDriver = task.LogDriverSplunk
 	def.ProxyConfiguration = &task.ProxyConfiguration{}
 	want := []task.Problem{
-		{Path: "proxyConfiguration", Reason: "not supported"},
+		{Path: "proxyConfiguration", Reason: "not supported: no traffic is sent through a proxy"},
 		{Path: "containerDefinitions[0].logConfiguration.logDriver", Reason: "not supported: splunk"},
 	}
 	if diff := cmp.Diff(want, Unsupported(def)); diff != "" {

@@ -14,8 +14,8 @@ func Unsupported(d *task.TaskDefinition) []task.Problem {
 	u.when(d.PIDMode == task.PIDModeHost, "pidMode", "host")
 	u.when(d.IPCMode != "" && d.IPCMode != task.IPCModeNone, "ipcMode", "only private IPC namespaces")
 	u.when(d.IsWindows(), "runtimePlatform.operatingSystemFamily", "only Linux")
-	u.when(d.ProxyConfiguration != nil, "proxyConfiguration", "")
-	u.when(len(d.InferenceAccelerators) > 0, "inferenceAccelerators", "")
+	u.when(d.ProxyConfiguration != nil, "proxyConfiguration", "no traffic is sent through a proxy")
+	u.when(len(d.InferenceAccelerators) > 0, "inferenceAccelerators", "ECS has them no more")
 	u.when(len(d.PlacementConstraints) > 0, "placementConstraints", "")
 	for i := range d.Volumes {
 		u.volume(fmt.Sprintf("volumes[%d].", i), &d.Volumes[i])
@@ -50,12 +50,12 @@ func (u *unsupported) volume(at string, v *task.Volume) {
 }
 
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
-	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "")
+	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "no GPU or other accelerator is handed to containers")
 	u.when(c.FirelensConfiguration != nil, at+"firelensConfiguration", "")
-	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "")
-	u.when(len(c.Links) > 0, at+"links", "")
+	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "they are for Active Directory on Windows")
+	u.when(len(c.Links) > 0, at+"links", "they take the network mode bridge")
 	u.when(c.Hostname != "", at+"hostname", "")
-	u.when(c.DisableNetworking, at+"disableNetworking", "")
+	u.when(c.DisableNetworking, at+"disableNetworking", "containers of a task share its network interface")
 	u.when(len(c.ExtraHosts) > 0, at+"extraHosts", "")
 	u.when(len(c.DNSServers) > 0, at+"dnsServers", "")
 	u.when(len(c.DNSSearchDomains) > 0, at+"dnsSearchDomains", "")
