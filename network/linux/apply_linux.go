@@ -16,9 +16,6 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := network.Validate(s); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
-	if err := enforceable(s); err != nil {
-		return fmt.Errorf("apply network state: %w", err)
-	}
 	f.op.Lock()
 	defer f.op.Unlock()
 	if err := f.open(); err != nil {
@@ -84,7 +81,7 @@ func (a actor) do(ctx context.Context, s step) error {
 	case makeENI, writeRecord:
 		return a.doENI(ctx, s)
 	case setHostTable, trimHostTable:
-		return a.host.tables.replace(hostRuleset(s.Host))
+		return a.host.tables.replace(hostRuleset(s.Host), hostRuleset6(s.Host))
 	case dropHostTable:
 		return errors.Join(a.host.closeFirewall(a.cfg.Owner), a.host.tables.remove(hostTable(a.cfg.Owner)))
 	case startForward:
@@ -107,7 +104,7 @@ func (a actor) do(ctx context.Context, s step) error {
 func (a actor) doRouter(ctx context.Context, r *router, s step) error {
 	switch s.Do {
 	case makeUplink:
-		return r.makeUplink(ctx, a.host, a.cfg.Owner)
+		return r.makeUplink(ctx, a.host, a.cfg.Owner, len(a.byID.vpcs[s.VPC].IPv6CIDRs) > 0)
 	case addHostRoute:
 		return a.addHostRoute(r, s)
 	case dropHostRoute:
@@ -226,7 +223,7 @@ func (a actor) removeUplink(ctx context.Context, name string) error {
 	}
 	for _, r := range a.routers {
 		if hostLinkName(a.cfg.Owner, r.vpc) == name {
-			r.setUplink(0, netip.Addr{})
+			r.setUplink(0, netip.Addr{}, false)
 			return r.dropLink(uplinkName)
 		}
 	}

@@ -14,17 +14,21 @@ func attachment(v network.VPC, n network.Subnet, e network.ENI, path string, dns
 	if hostname == "" {
 		hostname = network.PrivateDNSName(v.Region, e.PrivateIPv4)
 	}
-	return network.Attachment{
+	a := network.Attachment{
 		ENI: e.ID, NetNS: path, Interface: eniName, MAC: e.MAC,
 		Address: netip.PrefixFrom(e.PrivateIPv4, n.CIDR.Bits()), Gateway: n.Gateway(),
 		DNS: slices.Clone(dns), Search: []string{network.PrivateDomain(v.Region)}, Hostname: hostname,
 	}
+	if e.IPv6.IsValid() {
+		a.IPv6Address, a.IPv6Gateway = netip.PrefixFrom(e.IPv6, n.IPv6CIDR.Bits()), network.IPv6Gateway()
+	}
+	return a
 }
 
 // sameENI reports whether two records stand for the same interface; the rest of them can change while it is up.
 func sameENI(a, b record) bool {
 	x, y := a.Attachment, b.Attachment
-	return a.VPC == b.VPC && a.ENI.Subnet == b.ENI.Subnet && x.MAC == y.MAC && x.Address == y.Address && x.Gateway == y.Gateway
+	return a.VPC == b.VPC && a.ENI.Subnet == b.ENI.Subnet && x.MAC == y.MAC && x.Address == y.Address && x.IPv6Address == y.IPv6Address && x.Gateway == y.Gateway
 }
 
 // sameRecord reports whether two records are equal. Name servers are those of the time of attaching and stay.

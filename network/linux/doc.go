@@ -52,6 +52,9 @@
 // of ranges. The router answers ARP for every address, and knows the address of every ENI for good, so forged ARP changes
 // nothing.
 //
+// IPv6 has a table, routes and chains of the same form. ENIs have no link-local addresses, and who has which address is
+// known for good on both sides, so there is no neighbor discovery to forge, and router advertisements are not heard.
+//
 // A NAT gateway is a namespace that sends back to the router what it is given, with its own address as source: so
 // network ACLs and routes of its subnet apply to it, with the addresses that a packet has at each of them. Public
 // addresses are translated 1 to 1 in the router, where the internet gateway of EC2 stands: rules see private ones.
@@ -87,7 +90,9 @@
 //
 // # What it does not do
 //
-//   - IPv6: a state with it is refused. It is off in the namespaces of tasks.
+//   - It does not switch the host's forwarding of IPv6 on, since hosts that do stop believing router advertisements: what
+//     IPv6 of a VPC leaves it by takes `sysctl net.ipv6.conf.all.forwarding=1`. [Fabric.Obstacles] says when that lacks.
+//   - Endpoints and the name server answer over IPv4 only.
 //   - An ENI that sends to its own public address without ports, or from a port to the same one, is not held up by its
 //     own rules: both directions look the same.
 //   - Answers that nobody asked for, such as an echo reply out of nothing, do not reach the outside: they cannot be

@@ -232,9 +232,6 @@ func (f *Fabric) place(e network.ENI) (v network.VPC, n network.Subnet, r *route
 		}
 		part.SecurityGroups = append(part.SecurityGroups, g)
 	}
-	if err := enforceableENI(e); err != nil {
-		return v, n, nil, err
-	}
 	if err := network.ValidateENI(part, e); err != nil {
 		return v, n, nil, err
 	}

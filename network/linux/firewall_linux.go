@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/google/nftables"
@@ -104,7 +105,22 @@ func (f *Fabric) Obstacles(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for obstacles: %w", err)
 	}
+	for _, v := range f.state.VPCs {
+		if len(v.IPv6CIDRs) > 0 && !f.host.forwardsIPv6() {
+			return append(list, "the host does not forward IPv6: `sysctl net.ipv6.conf.all.forwarding=1`"), nil
+		}
+	}
 	return list, nil
+}
+
+// forwardsIPv6 reports whether the host forwards IPv6.
+func (h *host) forwardsIPv6() bool {
+	var value []byte
+	err := inNamespace(h.file, func() (err error) {
+		value, err = os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
+		return err
+	})
+	return err == nil && strings.TrimSpace(string(value)) == "1"
 }
 
 func (h *host) obstacles() (list []string, err error) {

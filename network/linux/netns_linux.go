@@ -190,17 +190,20 @@ func noIPv6() []sysctl {
 
 // staticIPv6 switches off what interfaces do by themselves: they have the addresses and routes that they are given.
 func staticIPv6() []sysctl {
-	list := []sysctl{{path: "ipv6/conf/all/disable_ipv6", value: "0"}}
-	for _, scope := range []string{"all", "default"} {
-		list = append(list,
-			sysctl{path: "ipv6/conf/" + scope + "/accept_ra", value: "0"},
-			sysctl{path: "ipv6/conf/" + scope + "/autoconf", value: "0"},
-			sysctl{path: "ipv6/conf/" + scope + "/accept_redirects", value: "0"},
-			sysctl{path: "ipv6/conf/" + scope + "/accept_dad", value: "0"},
-			sysctl{path: "ipv6/conf/" + scope + "/addr_gen_mode", value: "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local addresses
-		)
+	return append(staticIPv6Of("all"), staticIPv6Of("default")...)
+}
+
+// staticIPv6Of is staticIPv6 for one interface.
+func staticIPv6Of(name string) []sysctl {
+	conf := "ipv6/conf/" + name
+	return []sysctl{
+		{path: conf + "/accept_ra", value: "0"},
+		{path: conf + "/autoconf", value: "0"},
+		{path: conf + "/accept_redirects", value: "0"},
+		{path: conf + "/accept_dad", value: "0"},
+		{path: conf + "/addr_gen_mode", value: "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local addresses
+		{path: conf + "/disable_ipv6", value: "0"},
 	}
-	return append(list, sysctl{path: "ipv6/conf/default/disable_ipv6", value: "0"})
 }
 
 // routerSysctls are those of a router's namespace. All are written, since a new namespace takes some from the host.

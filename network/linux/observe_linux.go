@@ -10,6 +10,7 @@ import (
 
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,7 +83,7 @@ func (f *Fabric) observeHost(o *observed) error {
 		if len(addrs) == 1 {
 			found.Addr, _ = netip.AddrFromSlice(addrs[0].IP.To4())
 		}
-		routes, err := f.host.handle.RouteList(l.link, unix.AF_INET)
+		routes, err := f.host.handle.RouteList(l.link, netlink.FAMILY_ALL)
 		if err != nil {
 			return fmt.Errorf("list routes of %s: %w", l.link.Attrs().Name, err)
 		}

@@ -20,12 +20,13 @@ type observed struct {
 
 // observedRouter is what is in a router's namespace.
 type observedRouter struct {
-	Links     map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
-	Uplink    netip.Addr          // the router's address on its uplink; invalid if it has none
-	Addrs     map[netip.Addr]bool // addresses that the router has itself, beside the uplink's
-	Routes    map[route]bool
-	Tables    map[tableRule]bool // which packets have a route table of their own
-	Neighbors map[neighbor]bool
+	Links      map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
+	Uplink     netip.Addr          // the router's address on its uplink; invalid if it has none
+	UplinkIPv6 bool                // the uplink has IPv6, too
+	Addrs      map[netip.Addr]bool // addresses that the router has itself, beside the uplink's
+	Routes     map[route]bool
+	Tables     map[tableRule]bool // which packets have a route table of their own
+	Neighbors  map[neighbor]bool
 }
 
 // has reports whether there is a link.

@@ -109,7 +109,7 @@ func overlap(v network.VPC, prefixes []netip.Prefix, what string) error {
 // uplinkStands reports whether both ends of a VPC's uplink are in place.
 func (p *planner) uplinkStands(vpc string) bool {
 	r, ok := p.Routers[vpc]
-	if !ok || !r.Uplink.IsValid() {
+	if v := p.views[vpc].VPC; !ok || !r.Uplink.IsValid() || len(v.IPv6CIDRs) > 0 && !r.UplinkIPv6 {
 		return false
 	}
 	for _, l := range p.HostLinks {
@@ -236,6 +236,9 @@ func (p *planner) planHostRoutes(v view) {
 	var want []netip.Prefix
 	if p.hosted[v.VPC.ID] {
 		want = slices.Clone(v.VPC.CIDRs)
+	}
+	if p.uplinks[v.VPC.ID] {
+		want = append(want, v.VPC.IPv6CIDRs...)
 	}
 	for _, l := range p.HostLinks {
 		if have != nil && l.VPC == v.VPC.ID {
@@ -408,6 +411,7 @@ func (p *planner) planHostTable() {
 		if v := p.views[vpc.ID]; p.uplinks[vpc.ID] {
 			want.Uplinks = append(want.Uplinks, hostLinkName(p.Owner, vpc.ID))
 			want.Blocks = append(want.Blocks, vpc.CIDRs...)
+			want.BlocksIPv6 = append(want.BlocksIPv6, vpc.IPv6CIDRs...)
 			want.Public = append(want.Public, v.publicAddrs(p.ports[vpc.ID])...)
 			outside = outside || v.leadsOutside() && (len(v.NATs) > 0 || slices.ContainsFunc(p.ports[vpc.ID], func(e port) bool { return e.Out }))
 		}

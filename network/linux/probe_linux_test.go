@@ -131,6 +131,8 @@ func (p *prober) forget(t testing.TB) {
 	}
 	for _, h := range handles {
 		must(t, h.ConntrackTableFlush(netlink.ConntrackTable))
+		_, err := h.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET6, everyConnection{})
+		must(t, err)
 	}
 }
 
@@ -385,3 +387,9 @@ func datagram(f network.Flow, number int, source, to netip.Addr, data []byte) []
 	copy(head[24:], to.AsSlice())
 	return slices.Concat(head, segment)
 }
+
+// everyConnection matches all.
+type everyConnection struct{}
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (everyConnection) MatchConntrackFlow(*netlink.ConntrackFlow) bool { return true }

@@ -7,16 +7,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/network/networktest/scenario"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 var (
-	propertyStates = flag.Int("property.states", 12, "random states that TestProperty makes")
+	propertyStates = flag.Int("property.states", 10, "random states that TestProperty makes")
 	propertySeed   = flag.Uint64("property.seed", 0, "seed of TestProperty; 0 takes a new one")
 )
 
@@ -36,7 +38,7 @@ func TestProperty(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	p := newProber(t, m)
-	cfg := scenario.Config{Seed: seed, Outside: []netip.Addr{m.OutsideAddr(), outside6}, HostAddrs: []netip.Addr{m.HostAddr()}, Without: propertyWithout}
+	cfg := scenario.Config{Seed: seed, Outside: []netip.Addr{m.OutsideAddr(), outside6}, HostAddrs: []netip.Addr{m.HostAddr(), hostIPv6()}}
 	g := scenario.New(cfg)
 	checked := 0
 	var s network.State
@@ -52,6 +54,11 @@ func TestProperty(t *testing.T) {
 		for i, f := range flows {
 			if f.FromHost && f.Protocol.Is(network.ICMP) && f.ICMPType != 8 {
 				flows[i].ICMPType = 8 // the host cannot put its end of the link in the place of the source of an answer
+			}
+		}
+		for i, f := range flows {
+			if f.FromHost && f.Protocol.Is(network.ICMPv6) {
+				flows[i].ICMPType = 128
 			}
 		}
 		for _, batch := range distinct(flows) {
@@ -164,7 +171,7 @@ func answerable(tr *trial, want network.Verdict) bool {
 	if want.Reply == nil || want.Reply.Allowed && want.Reply.Arrival.ENI != tr.flow.ENI {
 		return false // it goes to whom the source belongs
 	}
-	return !tr.flow.Protocol.Is(network.ICMP) || tr.flow.ICMPType == 8
+	return !tr.flow.Protocol.Is(network.ICMP) && !tr.flow.Protocol.Is(network.ICMPv6) || tr.flow.ICMPType == 8 || tr.flow.ICMPType == 128
 }
 
 // compare returns what is wrong; "" if nothing is.
@@ -199,8 +206,8 @@ func (p *prober) compare(tr *trial, want network.Verdict) string {
 // hidden reports whether another address of the host stands for a source: its end of an uplink for itself, its own one for
 // public ones that the outside does not know the way to.
 func (p *prober) hidden(tr *trial, source netip.Addr) bool {
-	return tr.flow.FromHost && tr.source.IsLinkLocalUnicast() ||
-		tr.at == "outside" && (tr.source == p.HostAddr() || source.Is6()) && !p.cfg.RoutedPublicAddresses
+	return tr.flow.FromHost && (tr.source.IsLinkLocalUnicast() || ipv6.reserved().Contains(tr.source)) ||
+		tr.at == "outside" && (tr.source == p.HostAddr() || tr.source == hostIPv6()) && !p.cfg.RoutedPublicAddresses
 }
 
 func explain(v network.Verdict) string {
@@ -221,7 +228,21 @@ func (m *machine) populate(t testing.TB) netip.Addr {
 	must(t, err)
 	defer ns.close()
 	must(t, ns.handle.AddrAdd(loopback(), &netlink.Addr{IPNet: ipNet(prefix("10.200.0.1/32"))}))
-	return netip.MustParseAddr("2001:db8:ffff::7")
+	outside := netip.MustParseAddr("2001:db8:ffff::7")
+	must(t, ns.handle.AddrAdd(loopback(), &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(outside, 128)), Flags: unix.IFA_F_NODAD}))
+	host, err := openNamespace(m.host)
+	must(t, err)
+	defer host.close()
+	link := func(n *namespace, own, other netip.Addr) {
+		l, err := n.handle.LinkByName("lan0")
+		must(t, err)
+		must(t, n.handle.AddrAdd(l, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(own, 64)), Flags: unix.IFA_F_NODAD}))
+		must(t, n.handle.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: other.AsSlice()}))
+	}
+	link(ns, hostIPv6().Prev(), hostIPv6())
+	link(host, hostIPv6(), hostIPv6().Prev())
+	must(t, inNamespace(host.file, func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0) }))
+	return outside
 }
 
-const propertyWithout = scenario.IPv6
+func hostIPv6() netip.Addr { return netip.MustParseAddr("2001:db8:fffe::10") }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
@@ -23,6 +24,7 @@ type router struct {
 	mu       sync.Mutex
 	uplink   int              // index of the uplink, 0 if there is none
 	hostAddr netip.Addr       // the host's end of the uplink
+	six      bool             // the uplink has IPv6, too
 	classes  map[string]class // of the ruleset that is in place
 	view     view             // as above
 }
@@ -76,6 +78,7 @@ func (r *router) observe() (observedRouter, error) {
 		switch {
 		case name == uplinkName:
 			o.Uplink = r.observeUplink(l)
+			o.UplinkIPv6 = r.uplinkEnds().IPv6.IsValid()
 		case l.Type() == "veth":
 			o.Links[name] = l.Attrs().Group
 		}
@@ -100,16 +103,22 @@ func (r *router) observeUplink(l netlink.Link) netip.Addr {
 	}
 	p, _ := prefixOf(addrs[0].IPNet)
 	if addr, ok := netip.AddrFromSlice(addrs[0].IP.To4()); ok && p.Bits() == 31 {
-		r.setUplink(l.Attrs().Index, addr.Prev())
+		r.setUplink(l.Attrs().Index, addr.Prev(), r.hasAddr(l, mapUplink(addr)))
 		return addr
 	}
 	return netip.Addr{}
 }
 
-func (r *router) setUplink(index int, hostAddr netip.Addr) {
+// hasAddr reports whether a link has an address.
+func (r *router) hasAddr(l netlink.Link, addr netip.Addr) bool {
+	addrs, err := r.handle.AddrList(l, int(familyOf(addr).af()))
+	return err == nil && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.Equal(addr.AsSlice()) })
+}
+
+func (r *router) setUplink(index int, hostAddr netip.Addr, six bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.uplink, r.hostAddr = index, hostAddr
+	r.uplink, r.hostAddr, r.six = index, hostAddr, six
 }
 
 func (r *router) uplinkState() (index int, hostAddr netip.Addr) {
@@ -124,7 +133,13 @@ func (r *router) uplinkEnds() uplinkEnds {
 	if !addr.IsValid() {
 		return uplinkEnds{}
 	}
-	return uplinkEnds{IPv4: addr}
+	ends := uplinkEnds{IPv4: addr}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.six {
+		ends.IPv6 = mapUplink(addr)
+	}
+	return ends
 }
 
 func (r *router) observeRoutes(o *observedRouter, names map[int]string) error {
@@ -345,7 +360,7 @@ func (r *router) dropLink(name string) error {
 
 // makeUplink links the router to the host. Both ends are made, named and marked in the router's namespace, and the
 // host's moves when it is marked: whatever of ours stands in the host's namespace is known as ours.
-func (r *router) makeUplink(ctx context.Context, h *host, owner string) error {
+func (r *router) makeUplink(ctx context.Context, h *host, owner string, six bool) error {
 	unlock, err := h.lock(ctx)
 	if err != nil {
 		return err
@@ -379,7 +394,7 @@ func (r *router) makeUplink(ctx context.Context, h *host, owner string) error {
 	if err := r.moveUplink(h, name, m); err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))
 	}
-	if err := h.setUpUplink(name, hostAddr); err != nil {
+	if err := h.setUpUplink(name, hostAddr, six); err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))
 	}
 	err = setUpLink(r.handle, uplinkName, netip.PrefixFrom(routerAddr, 31))
@@ -389,10 +404,14 @@ func (r *router) makeUplink(ctx context.Context, h *host, owner string) error {
 	if err == nil {
 		err = h.addRoute(name, sharedRoute(hostAddr), uplinkEnds{IPv4: hostAddr})
 	}
+	if err == nil && six {
+		err = errors.Join(addIPv6(h.handle, name, mapUplink(hostAddr), mapUplink(routerAddr), uplinkMAC()),
+			addIPv6(r.handle, uplinkName, mapUplink(routerAddr), mapUplink(hostAddr), hostMAC()))
+	}
 	if err != nil {
 		return errors.Join(err, r.dropLink(uplinkName))
 	}
-	r.setUplink(veth.Attrs().Index, hostAddr)
+	r.setUplink(veth.Attrs().Index, hostAddr, six)
 	return nil
 }
 
@@ -408,15 +427,29 @@ func (r *router) moveUplink(h *host, name string, m mark) error {
 	return r.handle.LinkSetNsFd(end, h.fd())
 }
 
-// setUpUplink makes the host's end usable, with no IPv6 on it.
-func (h *host) setUpUplink(name string, addr netip.Addr) error {
-	err := inNamespace(h.file, func() error {
-		return writeSysctls([]sysctl{{path: "ipv6/conf/" + name + "/disable_ipv6", value: "1"}})
-	})
+// setUpUplink makes the host's end usable.
+func (h *host) setUpUplink(name string, addr netip.Addr, six bool) error {
+	sysctls := []sysctl{{path: "ipv6/conf/" + name + "/disable_ipv6", value: "1"}}
+	if six {
+		sysctls = staticIPv6Of(name)
+	}
+	err := inNamespace(h.file, func() error { return writeSysctls(sysctls) })
 	if err != nil {
 		return err
 	}
 	return setUpLink(h.handle, name, netip.PrefixFrom(addr, 31))
+}
+
+// addIPv6 gives a link that is up an address, and says who is at its other end.
+func addIPv6(h *netlink.Handle, link string, own, other netip.Addr, mac network.MAC) error {
+	l, err := h.LinkByName(link)
+	if err != nil {
+		return err
+	}
+	if err := h.AddrReplace(l, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(own, 127)), Flags: unix.IFA_F_NODAD}); err != nil {
+		return fmt.Errorf("add address %s: %w", own, err)
+	}
+	return setNeighbor(h, l.Attrs().Index, other, mac)
 }
 
 func (h *host) awaitUplink(name string) error {

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/fardel-io/fardel/network"
 )
@@ -32,7 +33,11 @@ func hasTable(n network.Subnet, f family) bool { return f == ipv4 || n.IPv6CIDR.
 func (v view) tableRoutes(n network.Subnet, f family, uplink bool) []route {
 	table := v.Links[n.ID]
 	routes := []route{{Table: table, To: f.reserved(), Main: true}}
-	for _, r := range v.subnetRoutes(n, f) {
+	all := v.subnetRoutes(n, f)
+	for i, r := range all {
+		if own, ok := v.ownOnly(r.Target, f); ok && firstFor(all, own) == i {
+			routes = append(routes, route{Table: table, To: netip.PrefixFrom(own, own.BitLen()), Main: true})
+		}
 		to := route{Table: table, To: r.Destination}
 		own := r.Destination == n.CIDR || r.Destination == n.IPv6CIDR // not routed by any
 		if own || r.Target == network.TargetLocal {
@@ -49,6 +54,18 @@ func (v view) tableRoutes(n network.Subnet, f family, uplink bool) []route {
 		routes = append(routes, route{Table: table, To: r.Destination, Fallback: true}, to)
 	}
 	return routes
+}
+
+// ownOnly returns the address of an ENI that takes nothing for others, if a target is one.
+func (v view) ownOnly(target string, f family) (netip.Addr, bool) {
+	e, ok := v.State.ENI(target)
+	addr := port{ENI: e}.addr(f)
+	return addr, ok && !e.NoSourceDestCheck && addr.IsValid()
+}
+
+// firstFor returns the index of the first route to an address, which is the longest, -1 if there is none.
+func firstFor(routes []network.Route, a netip.Addr) int {
+	return slices.IndexFunc(routes, func(r network.Route) bool { return r.Destination.Contains(a) })
 }
 
 // nextHop returns the link that leads to the target of a route; "" if nothing does.
@@ -82,7 +99,7 @@ func (v view) isGateway(target string) bool {
 	return egressOnly || v.isInternet(target)
 }
 
-// routesTo returns the routes whose target is an ENI.
+// routesTo returns the routes that there are for the sake of an ENI.
 func (v view) routesTo(e network.ENI) []route {
 	var list []route
 	with := v
@@ -92,8 +109,9 @@ func (v view) routesTo(e network.ENI) []route {
 			if !hasTable(n, f) {
 				continue
 			}
+			without := v.tableRoutes(n, f, false)
 			for _, to := range with.tableRoutes(n, f, false) {
-				if to.Link == linkName(e.ID) {
+				if !slices.Contains(without, to) && !to.Fallback {
 					list = append(list, to)
 				}
 			}
