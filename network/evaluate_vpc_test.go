@@ -299,3 +299,33 @@ func TestEvaluateTwoPeers(t *testing.T) {
 		t.Errorf("way %s, want %s", way(v), want)
 	}
 }
+
+// TestEvaluatePrefixListRoute checks which of two routes to the same prefix decides.
+func TestEvaluatePrefixListRoute(t *testing.T) {
+	list := network.PrefixList{ID: "pl-00000002", Name: "outside", AddressFamily: network.IPv4, MaxEntries: 2,
+		Entries: []network.PrefixListEntry{{CIDR: pfx("198.51.100.0/24")}, {CIDR: pfx("192.0.2.0/24")}}}
+	byList := network.Route{PrefixList: list.ID, Target: network.TargetBlackhole}
+	for _, tt := range []struct {
+		name   string
+		routes []network.Route
+		to     string
+		want   bool
+	}{
+		{"longer than the default route", []network.Route{byList, {Destination: pfx("0.0.0.0/0"), Target: "igw-0000000c"}}, "192.0.2.1", false},
+		{"not in the list", []network.Route{byList, {Destination: pfx("0.0.0.0/0"), Target: "igw-0000000c"}}, "192.0.3.1", true},
+		{"a CIDR before a list", []network.Route{{Destination: pfx("198.51.100.0/24"), Target: "igw-0000000c"}, byList}, "198.51.100.7", true},
+		{"a CIDR after a list", []network.Route{byList, {Destination: pfx("198.51.100.0/24"), Target: "igw-0000000c"}}, "198.51.100.7", true},
+		{"longer than a CIDR", []network.Route{{Destination: pfx("198.51.0.0/16"), Target: "igw-0000000c"}, byList}, "198.51.100.7", false},
+	} {
+		s := campus(t)
+		s.PrefixLists = append(s.PrefixLists, list)
+		s.RouteTables[3].Routes = tt.routes
+		if err := network.Validate(s); err != nil {
+			t.Fatal(err)
+		}
+		f := network.Flow{ENI: "eni-000000c1", Destination: ip(tt.to), Protocol: network.TCP, DestinationPort: 443}
+		if v := network.Evaluate(s, f); v.Allowed != tt.want {
+			t.Errorf("%s: %s", tt.name, v)
+		}
+	}
+}
