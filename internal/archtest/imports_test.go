@@ -109,12 +109,11 @@ var modules = []importers{
 	{"github.com/vishvananda/netlink", []string{"network/linux"}, "links, addresses and routes"},
 	{"golang.org/x/sys", []string{"network/linux", "network/cni", "runtime/containerd", "internal/cgroup", "internal/bench/launch", "internal/bench/network"}, "system calls that the standard library has not"},
 
-	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests as programs in tasks make them"},
-	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly}, "how programs in tasks come to their credentials"},
+	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly, "examples/roles"}, "requests as programs in tasks make them"},
+	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly, "examples/roles"}, "how programs in tasks come to their credentials"},
 	{"github.com/aws/aws-sdk-go-v2/credentials", []string{testsOnly}, "as above"},
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
 	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
-	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly}, "requests signed by the original"},
 }
 
 func TestImportTable(t *testing.T) {
