@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/policy"
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/engine"
@@ -56,6 +58,8 @@ func New(cfg Config) (*Cluster, error) {
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
 		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior,
+		LogMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
+		Logs:    logs.New(logs.Config{Dir: logDir(cfg.Dir), Sink: cfg.LogSink}),
 		Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles, Authorize: c.roleAuthorizer(),
 	})
 	if err != nil {
@@ -129,15 +133,18 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 	if err != nil {
 		return err
 	}
-	var live []taskRecord
+	var live, owing []taskRecord // owing have output to deliver and nothing else
 	for _, e := range snapshot.Events {
 		var rec taskRecord
 		if err := decode(e.Entry, &rec); err != nil {
 			return err
 		}
-		if rec.Task.LastStatus < task.Stopped {
+		switch {
+		case rec.Task.LastStatus < task.Stopped:
 			live = append(live, rec)
 			net.ENIs = append(net.ENIs, rec.ENI)
+		case c.engine.Undelivered(rec.Task.ID()):
+			owing = append(owing, rec)
 		}
 	}
 	if err := c.cfg.Fabric.Apply(ctx, net); err != nil {
@@ -152,6 +159,13 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 		if err := c.assign(ctx, rec); err != nil {
 			return err
 		}
+	}
+	for _, rec := range owing {
+		def, err := c.effectiveDefinition(ctx, rec)
+		if err != nil {
+			return err
+		}
+		c.engine.Submit(engine.Assignment{Task: &rec.Task, Definition: def, ENI: rec.ENI})
 	}
 	if err := c.engine.Sweep(ctx); err != nil {
 		return fmt.Errorf("scheduler: remove what the last run left: %w", err)
@@ -218,14 +232,9 @@ func (c *core) storeNetwork(ctx context.Context, s network.State, at store.Revis
 
 // assign hands a task to the engine, which starts or adopts it.
 func (c *core) assign(ctx context.Context, rec taskRecord) error {
-	def, err := c.definition(ctx, rec.Task.TaskDefinitionARN)
+	def, err := c.effectiveDefinition(ctx, rec)
 	if err != nil {
 		return err
-	}
-	if rec.Task.Overrides != nil {
-		if def, err = def.WithOverrides(*rec.Task.Overrides); err != nil {
-			return err
-		}
 	}
 	c.assigned[rec.Task.ID()] = true
 	c.mu.Lock()
@@ -239,6 +248,23 @@ func (c *core) assign(ctx context.Context, rec taskRecord) error {
 		c.engine.Stop(rec.Task.ID(), rec.Task.StopCode, rec.Task.StoppedReason)
 	}
 	return nil
+}
+
+// effectiveDefinition is what a task runs: its definition with its overrides.
+func (c *core) effectiveDefinition(ctx context.Context, rec taskRecord) (*task.TaskDefinition, error) {
+	def, err := c.definition(ctx, rec.Task.TaskDefinitionARN)
+	if err != nil || rec.Task.Overrides == nil {
+		return def, err
+	}
+	return def.WithOverrides(*rec.Task.Overrides)
+}
+
+// logDir is where the log driver json-file writes, beside what the runtime keeps.
+func logDir(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "logs")
 }
 
 // follow hands what changes in the store to the engine and to those who wait, until ctx ends.

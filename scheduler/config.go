@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/policy"
 	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/engine"
@@ -80,6 +82,18 @@ type Config struct {
 	// when the image is not on this machine.
 	PullBehavior engine.PullBehavior
 
+	// LogSink is where the log driver awslogs delivers to, such as a logs.FileSink. Nil delivers nowhere: what the cluster
+	// itself keeps of every container's output is read with [Run.Logs] all the same.
+	LogSink logs.Sink
+
+	// DefaultLogDriverMode is of log configurations without "mode", "blocking" or "non-blocking": the account setting
+	// defaultLogDriverMode. "" is "non-blocking", as in ECS since June 2025.
+	DefaultLogDriverMode string
+
+	// LogLimit is how many bytes of each container's output are kept here, the oldest being dropped; in mode "blocking" a
+	// container waits that is so far ahead of its log driver. 0 is 32 MiB, and less than 256 KiB counts as that.
+	LogLimit int64
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -145,6 +159,9 @@ func (c Config) withDefaults() (Config, error) {
 	check(consists(c.Account, 12, 12, digits), "Account %q must be 12 digits", c.Account)
 	check(consists(c.Region, 1, 63, lower+digits+"-"), "Region %q must look like %q", c.Region, DefaultRegion)
 	check(c.Retention > 0, "Retention %v must not be negative", c.Retention)
+	modes := []string{"", logs.ModeBlocking, logs.ModeNonBlocking}
+	check(slices.Contains(modes, c.DefaultLogDriverMode), "DefaultLogDriverMode %q must be blocking or non-blocking", c.DefaultLogDriverMode)
+	check(c.LogLimit >= 0, "LogLimit %d must not be negative", c.LogLimit)
 	check(len(c.Network.ENIs) == 0, "Network must have no ENIs: tasks bring their own")
 	if len(c.Network.VPCs) > 0 {
 		if err := network.Validate(c.Network); err != nil {

@@ -17,6 +17,7 @@ var (
 	ErrInactive     = errors.New("scheduler: task definition is inactive")
 	ErrRole         = errors.New("scheduler: role cannot be assumed")
 	ErrNoExec       = errors.New("scheduler: the execute command was disabled when the task was run")
+	ErrNoLogs       = errors.New("scheduler: output is not kept")
 	ErrClosed       = errors.New("scheduler: cluster is closed")
 )
 

@@ -20,7 +20,8 @@ const (
 // Logs reads what a container of the task writes to stdout and stderr, from its start, and follows it until it has
 // ended. It works before the container has started and after the task has stopped, for Config.Retention. The container
 // can be "" when the task has one. Read fails with ctx's error when ctx ends, which need not be an error to the reader
-// of a container that goes on.
+// of a container that goes on. It works whatever the log driver, but for none, where it is [ErrNoLogs]. What is kept is
+// bounded by Config.LogLimit: a reader that is further behind goes on with the oldest output there is.
 func (r *Run) Logs(ctx context.Context, container string) io.ReadCloser {
 	return &logReader{ctx: ctx, r: r, container: container, follow: true}
 }
@@ -111,7 +112,7 @@ func (l *logReader) read(p []byte) (int, error) {
 	if l.log == nil {
 		log, err := l.r.c.engine.OpenLog(l.ctx, l.r.id, l.container)
 		if errors.Is(err, runtime.ErrNotFound) {
-			return 0, io.EOF
+			return 0, l.none()
 		}
 		if err != nil {
 			return 0, err
@@ -119,6 +120,22 @@ func (l *logReader) read(p []byte) (int, error) {
 		l.log = log
 	}
 	return l.log.Read(p)
+}
+
+// none is why there is no log: io.EOF when there is none yet, or no more.
+func (l *logReader) none() error {
+	t, err := l.r.c.describe(l.ctx, l.r.id)
+	if err != nil {
+		return err
+	}
+	def, err := l.r.c.definition(l.ctx, t.TaskDefinitionARN)
+	if err != nil {
+		return err
+	}
+	if c := def.Container(l.container); c != nil && c.LogConfiguration != nil && c.LogConfiguration.LogDriver == task.LogDriverNone {
+		return fmt.Errorf("%w: container %s has the log driver none", ErrNoLogs, l.container)
+	}
+	return io.EOF
 }
 
 // pause waits for more: for the task to change, or for a while.

@@ -13,6 +13,7 @@ const (
 	LogDriverJournald    LogDriver = "journald"
 	LogDriverGELF        LogDriver = "gelf"
 	LogDriverFluentd     LogDriver = "fluentd"
+	LogDriverNone        LogDriver = "none" // of the ECS agent, not of its API
 )
 
 // LogConfiguration says where a container's output goes.

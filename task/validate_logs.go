@@ -14,7 +14,7 @@ func (v *validator) logDrivers() []LogDriver {
 	case LaunchTypeManagedInstances:
 		drivers = append(drivers, LogDriverJSONFile)
 	default:
-		drivers = append(drivers, LogDriverJSONFile, LogDriverSyslog, LogDriverJournald, LogDriverGELF, LogDriverFluentd)
+		drivers = append(drivers, LogDriverJSONFile, LogDriverSyslog, LogDriverJournald, LogDriverGELF, LogDriverFluentd, LogDriverNone)
 	}
 	return drivers
 }

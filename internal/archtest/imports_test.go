@@ -27,6 +27,7 @@ var table = []row{
 
 	{"runtime", []string{"task"}, "the engine's view of a container runtime knows no runtime"},
 	{"runtime/oci", []string{"runtime", "task"}, "a spec is translated without knowing who runs it"},
+	{"runtime/logs", []string{"runtime", "task"}, "log drivers take output from whatever runtime kept it"},
 	{"runtime/image", []string{"runtime"}, "an image is bytes, whoever runs it"},
 	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/cgroup", "internal/spool"}, "a backend knows the interface that it implements and its own library, not who calls it"},
 	{"runtime/fake", []string{"runtime", "runtime/image"}, "a backend knows the interface that it implements, not who calls it"},
@@ -52,9 +53,9 @@ var table = []row{
 	{"task/metadata", []string{"task"}, "the endpoint answers from records, whoever runs the tasks"},
 	{"task/secrets", []string{"task"}, "a secret is had from anywhere, whoever runs the tasks"},
 	{"task/volumes", []string{"task"}, "storage is had from anywhere, whoever runs the tasks"},
-	{"task/engine", []string{"task", "task/metadata", "task/secrets", "task/volumes", "runtime", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
+	{"task/engine", []string{"task", "task/metadata", "task/secrets", "task/volumes", "runtime", "runtime/logs", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
-	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/secrets", "task/volumes", "runtime", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
+	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/secrets", "task/volumes", "runtime", "runtime/logs", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
 	{"scheduler/store/bolt", []string{"scheduler/store"}, "a store knows the interface that it implements"},
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},

@@ -17,6 +17,7 @@ import (
 	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/engine"
@@ -91,6 +92,13 @@ type Config struct {
 	// Give the service a store in a directory of the program's, so that tasks which outlive the program keep their
 	// credentials. Nil is that task roles are names only, or what TaskCredentials makes of them.
 	Roles *sts.Service
+
+	// LogSink is where the log driver awslogs delivers to. Nil is a logs.FileSink in Dir/awslogs.
+	LogSink logs.Sink
+
+	// DefaultLogDriverMode and LogLimit are as in scheduler.Config.
+	DefaultLogDriverMode string
+	LogLimit             int64
 
 	// Volumes, PullBehavior, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider

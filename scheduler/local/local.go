@@ -17,6 +17,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/runtime/image"
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/store/bolt"
 )
@@ -170,6 +171,11 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 	if cfg.MaxTask.CPU == 0 {
 		cfg.MaxTask.CPU = machine.CPU
 	}
+	if cfg.LogSink == nil {
+		if cfg.LogSink, err = logs.NewFileSink(logs.FileSinkConfig{Dir: filepath.Join(cfg.Dir, "awslogs")}); err != nil {
+			return scheduler.Config{}, err
+		}
+	}
 	if cfg.MaxTask.Memory == 0 {
 		cfg.MaxTask.Memory = machine.Memory
 	}
@@ -178,6 +184,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
 		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
+		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
 

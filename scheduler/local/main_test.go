@@ -25,6 +25,7 @@ const (
 	launchVar   = "FARDEL_TEST_LAUNCH"   // one that starts tasks until it is killed; its value is the directory
 	notRootVar  = "FARDEL_TEST_NOT_ROOT" // one without root; its value is the directory
 	cgroupVar   = "FARDEL_TEST_CGROUP"   // one whose cgroups are read-only; its value is the directory
+	logVar      = "FARDEL_TEST_LOG"      // one whose log sink stalls, and that is killed again and again; its value is the directory
 	isolatedVar = "FARDEL_TEST_ISOLATED" // the tests, in namespaces of their own
 )
 
@@ -41,6 +42,8 @@ func TestMain(m *testing.M) {
 		os.Exit(outcome(hostProgram(context.Background(), os.Getenv(hostVar))))
 	case os.Getenv(launchVar) != "":
 		os.Exit(outcome(launchForever(context.Background(), os.Getenv(launchVar))))
+	case os.Getenv(logVar) != "":
+		os.Exit(outcome(stallingHost(context.Background(), os.Getenv(logVar))))
 	case os.Getenv(notRootVar) != "":
 		_, err := local.Open(context.Background(), local.Config{Dir: os.Getenv(notRootVar)})
 		os.Exit(outcome(err))
@@ -83,7 +86,8 @@ func outcome(err error) int {
 	return 0
 }
 
-// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT" and "resolve NAME".
+// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT",
+// "resolve NAME" and "chatter LINES".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -105,6 +109,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "chatter":
+		return outcome(chatter(os.Stdout, rest))
 	case "relay":
 		fmt.Println(relay(rest))
 		return 1

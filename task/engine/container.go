@@ -34,9 +34,9 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 		Terminal:        d.PseudoTerminal, Stdin: d.Interactive,
 		Ulimits: d.Ulimits, Sysctls: sysctls(d.SystemControls),
 		Mounts: append(w.e.fileMounts(w.id), w.volumeMounts(c)...),
-		Log:    w.logPath(d.Name),
 		Labels: w.labels(d),
 	}
+	w.logSpec(&s, d)
 	if lp := d.LinuxParameters; lp != nil {
 		linux(&s, lp)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/metadata"
 	"github.com/fardel-io/fardel/task/secrets"
@@ -68,6 +69,16 @@ type Config struct {
 	// PullBehavior says when a registry is asked for an image. "" is PullPreferCached.
 	PullBehavior PullBehavior
 
+	// Logs is the log drivers that output is delivered to. Nil delivers none: it can be read here all the same.
+	Logs *logs.Set
+
+	// LogMode is of log configurations without "mode", logs.ModeBlocking or logs.ModeNonBlocking: ECS's account setting
+	// defaultLogDriverMode. "" is non-blocking.
+	LogMode string
+
+	// LogLimit is how many bytes of each container's output are kept on this host. 0 is runtime.DefaultLogLimit.
+	LogLimit int64
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -91,6 +102,7 @@ type Engine struct {
 	cfg       Config
 	log       *slog.Logger
 	endpoints endpoints
+	tails     tails
 
 	// attachments are the interfaces that the fabric had when Run began, by ID. Written before the first worker runs.
 	attachments map[string]network.Attachment
@@ -123,17 +135,18 @@ func New(cfg Config) (*Engine, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}
+	e.tails.open = map[string]map[*tail]bool{}
 	e.endpoints = endpoints{e: e, byVPC: map[string]*endpoint{}, ending: map[string]*endpoint{}}
 	return e, nil
 }
 
 // Submit hands a task to the engine, which starts it or, when its record says that it was under way, adopts it. A task
-// that the engine has already is left alone.
+// that the engine has already is left alone, and of one that is STOPPED only the output is delivered that was not yet.
 func (e *Engine) Submit(a Assignment) {
 	id := a.Task.ID()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.workers[id] != nil || a.Task.LastStatus >= task.Stopped {
+	if e.workers[id] != nil || a.Task.LastStatus >= task.Stopped && !e.Undelivered(id) {
 		return
 	}
 	w := newWorker(e, a)

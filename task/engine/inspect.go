@@ -16,6 +16,10 @@ import (
 type Stats struct {
 	Task       runtime.Stats
 	Containers map[string]runtime.Stats
+
+	// Dropped is how many lines of a container's output its log driver was too slow for, in mode non-blocking, since this
+	// process runs it. Containers that lost none are left out.
+	Dropped map[string]uint64
 }
 
 // Exec runs a process in a container of a task on this host and returns its exit code. See [runtime.Execer].
@@ -52,8 +56,11 @@ func (e *Engine) Stats(ctx context.Context, taskID string) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	out := Stats{Task: total, Containers: map[string]runtime.Stats{}}
+	out := Stats{Task: total, Containers: map[string]runtime.Stats{}, Dropped: map[string]uint64{}}
 	for _, c := range w.containers {
+		if n := c.dropped.Load(); n > 0 {
+			out.Dropped[c.def.Name] = n
+		}
 		one, err := s.Stats(ctx, c.id)
 		switch {
 		case err == nil:
@@ -77,6 +84,7 @@ func (e *Engine) OpenLog(ctx context.Context, taskID, containerName string) (io.
 
 // RemoveLogs deletes what the containers of a task have written. No error if there is nothing.
 func (e *Engine) RemoveLogs(ctx context.Context, taskID string, containerNames []string) error {
+	e.tails.stop(taskID)
 	r, ok := e.cfg.Driver.(runtime.LogReader)
 	if !ok {
 		return nil
@@ -84,8 +92,14 @@ func (e *Engine) RemoveLogs(ctx context.Context, taskID string, containerNames [
 	var errs []error
 	for _, name := range containerNames {
 		errs = append(errs, r.RemoveLog(ctx, LogPath(e.cfg.Dir, taskID, name)))
+		if e.cfg.Logs != nil {
+			errs = append(errs, e.cfg.Logs.Remove(taskID, name))
+		}
 	}
 	if e.cfg.Dir != "" {
+		if err := os.Remove(undeliveredPath(e.cfg.Dir, taskID)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
 		if err := os.Remove(filepath.Dir(LogPath(e.cfg.Dir, taskID, "x"))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}

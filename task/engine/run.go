@@ -21,6 +21,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Unlock()
 
 	defer e.endpoints.closeAll()
+	var tails sync.WaitGroup
+	defer tails.Wait()
+	e.tails.spawn = func(f func(context.Context)) { tails.Go(func() { f(ctx) }) }
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	e.attachments = e.attached(ctx)

@@ -230,6 +230,7 @@ func (w *worker) startAll(ctx context.Context, names []string) error {
 			}
 			c.startedAt = time.Now()
 			w.watch(ctx, c)
+			w.deliver(c)
 			return nil
 		})
 	}
@@ -255,6 +256,7 @@ func (w *worker) giveUp(doomed map[string]string) {
 		rec.Reason = task.FailureReason(task.ErrorCannotStartContainer, "dependency graph: "+why)
 		c := w.container(name)
 		close(c.ended)
+		c.silence()
 		if c.def.IsEssential() {
 			w.want(stopRequest{task.StopCodeTaskFailedToStart, rec.Reason})
 		}

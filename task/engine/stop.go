@@ -117,6 +117,13 @@ func (w *worker) deprovision(ctx context.Context) error {
 			return w.e.cfg.Fabric.Detach(ctx, w.eni.ID)
 		},
 		func() error { return w.e.removeFiles(w.id) },
+		func() error {
+			for _, c := range w.containers {
+				c.silence()
+			}
+			w.awaitDelivery(ctx, w.containers)
+			return nil
+		},
 		func() error { return w.unmountVolumes(ctx) },
 	)
 	if err != nil {

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/task"
 )
 
@@ -65,13 +67,22 @@ func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 	u.logs(at, c.LogConfiguration)
 }
 
-// logs accepts the drivers whose output can be read back: whatever a container writes is kept on this host, and no
-// driver sends it anywhere yet.
+// logs refuses drivers that are not here and options that one does not take, in ECS's words.
 func (u *unsupported) logs(at string, l *task.LogConfiguration) {
 	if l == nil {
 		return
 	}
-	ok := l.LogDriver == task.LogDriverAWSLogs || l.LogDriver == task.LogDriverJSONFile
-	u.when(!ok, at+"logConfiguration.logDriver", string(l.LogDriver))
 	u.when(len(l.SecretOptions) > 0, at+"logConfiguration.secretOptions", "")
+	for _, p := range logs.Check(l) {
+		path := at + "logConfiguration"
+		switch {
+		case p.Option != "":
+			path += ".options." + p.Option
+		case !strings.HasPrefix(p.Reason, "Log driver "):
+			path += ".logDriver"
+		default:
+			path += ".options"
+		}
+		*u = append(*u, task.Problem{Path: path, Reason: p.Reason})
+	}
 }

@@ -64,6 +64,11 @@ type container struct {
 	health    health        // as far as it is checked
 	samples   samples       // of what it uses
 	ended     chan struct{} // closed when its end has been reported
+
+	silent    chan struct{}   // closed by silence
+	once      sync.Once       // closes silent
+	delivered <-chan struct{} // closed when its log driver has ended; nil if it has none
+	dropped   atomic.Uint64   // lines that its log driver was too slow for
 }
 
 // stopRequest is why a task is to stop.
@@ -92,6 +97,7 @@ func newWorker(e *Engine, a Assignment) *worker {
 		def := &a.Definition.ContainerDefinitions[i]
 		w.containers = append(w.containers, &container{
 			def: def, id: RuntimeID(w.id, i), health: health{status: w.rec.Containers[i].HealthStatus}, ended: make(chan struct{}),
+			silent: make(chan struct{}),
 		})
 	}
 	w.show()
@@ -150,11 +156,14 @@ func (w *worker) adopt(ctx context.Context) {
 		switch {
 		case rec.LastStatus == task.ContainerRunning:
 			w.follow(ctx, c)
+			w.deliver(c)
 		case rec.LastStatus == task.ContainerStopped:
 			if rec.ExitCode != nil {
 				c.startedAt = startedAt(rec)
 			}
 			close(c.ended)
+			c.silence()
+			w.deliver(c)
 		}
 	}
 	w.show()
@@ -284,6 +293,7 @@ func (w *worker) exited(ctx context.Context, ev exited) {
 	if w.restarts(ctx, ev) {
 		return
 	}
+	ev.c.silence()
 	rec := w.rec.Container(ev.c.def.Name)
 	rec.LastStatus = task.ContainerStopped
 	at := time.Now().UTC()
