@@ -28,6 +28,7 @@ var table = []row{
 	{"runtime", []string{"task"}, "the engine's view of a container runtime knows no runtime"},
 	{"runtime/oci", []string{"runtime", "task"}, "a spec is translated without knowing who runs it"},
 	{"runtime/logs", []string{"runtime", "task"}, "log drivers take output from whatever runtime kept it"},
+	{"runtime/logs/logstest", nil, "a peer that shares no code with what it tests"},
 	{"runtime/image", []string{"runtime"}, "an image is bytes, whoever runs it"},
 	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/cgroup", "internal/spool"}, "a backend knows the interface that it implements and its own library, not who calls it"},
 	{"runtime/fake", []string{"runtime", "runtime/image"}, "a backend knows the interface that it implements, not who calls it"},

@@ -53,6 +53,8 @@ func (s *Set) Open(ctx context.Context, driver task.LogDriver, options map[strin
 		w, err = openJSONFile(s.jsonPath(info.TaskID, info.ContainerName), options, info)
 	case task.LogDriverAWSLogs:
 		w, err = openAWSLogs(ctx, s.cfg.Sink, options, info)
+	case task.LogDriverAWSFirelens:
+		w = openFirelens(info)
 	default:
 		err = errors.New("no such driver")
 	}

@@ -39,6 +39,9 @@ func Check(c *task.LogConfiguration) []Problem {
 	bad := func(option, format string, args ...any) {
 		problems = append(problems, Problem{option, fmt.Sprintf(format, args...)})
 	}
+	if c.LogDriver == task.LogDriverAWSFirelens {
+		return checkValues(c, bad, &problems)
+	}
 	allowed, known := optionsOf[c.LogDriver]
 	if !known {
 		bad("", "not supported: %s", c.LogDriver)
@@ -59,15 +62,22 @@ func Check(c *task.LogConfiguration) []Problem {
 		slices.Sort(others)
 		bad("", "Log driver %s disallows options: %s", c.LogDriver, strings.Join(others, ", "))
 	}
+	return checkValues(c, bad, &problems)
+}
+
+// checkValues reads the values of options. Of the options of awsfirelens only the log driver's own have a meaning here.
+func checkValues(c *task.LogConfiguration, bad func(option, format string, args ...any), problems *[]Problem) []Problem {
 	for name, parse := range parsers {
-		if v, ok := c.Options[name]; ok {
-			if err := parse(v); err != nil {
-				bad(name, "%q: %v", v, err)
-			}
+		v, ok := c.Options[name]
+		if !ok || c.LogDriver == task.LogDriverAWSFirelens && name != "mode" && name != "max-buffer-size" {
+			continue
+		}
+		if err := parse(v); err != nil {
+			bad(name, "%q: %v", v, err)
 		}
 	}
-	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Option, b.Option) })
-	return problems
+	slices.SortFunc(*problems, func(a, b Problem) int { return strings.Compare(a.Option, b.Option) })
+	return *problems
 }
 
 // parsers read the options that can be wrong.

@@ -87,7 +87,7 @@ func outcome(err error) int {
 }
 
 // inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT",
-// "resolve NAME" and "chatter LINES".
+// "resolve NAME", "chatter LINES" and "router".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -109,6 +109,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "router":
+		return outcome(router())
 	case "chatter":
 		return outcome(chatter(os.Stdout, rest))
 	case "relay":

@@ -37,6 +37,7 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 		Labels: w.labels(d),
 	}
 	w.logSpec(&s, d)
+	w.firelens(&s, c)
 	if lp := d.LinuxParameters; lp != nil {
 		linux(&s, lp)
 	}

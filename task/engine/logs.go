@@ -83,6 +83,9 @@ func (w *worker) deliver(c *container) {
 	if !logged(c.def) || source == nil || c.delivered != nil {
 		return
 	}
+	if w.rec.LastStatus >= task.Stopped && c.def.LogConfiguration.LogDriver == task.LogDriverAWSFirelens {
+		return // its log router is gone
+	}
 	if w.e.cfg.Dir != "" {
 		path := undeliveredPath(w.e.cfg.Dir, w.id)
 		err := os.MkdirAll(filepath.Dir(path), 0o700)
@@ -107,7 +110,7 @@ func (w *worker) deliver(c *container) {
 	if o := logs.RuntimeOptions(c.def.LogConfiguration, w.e.cfg.LogMode, w.e.cfg.LogLimit); o.Blocking {
 		run.Limit = max(cmp.Or(o.Limit, runtime.DefaultLogLimit), runtime.MinLogLimit)
 	}
-	c.delivered = w.e.tails.start(w.id, run.Run, func() { w.allDelivered() })
+	c.delivered, c.abandon = w.e.tails.start(w.id, run.Run, w.allDelivered)
 }
 
 // silence says that the container writes no more: it has ended and is not restarted.
@@ -123,14 +126,15 @@ func (w *worker) logInfo(c *container) logs.Info {
 	return logs.Info{
 		Cluster: w.rec.ClusterARN[strings.LastIndexByte(w.rec.ClusterARN, '/')+1:], TaskARN: w.rec.TaskARN, TaskID: w.id,
 		TaskDefinition: definition, ContainerName: c.def.Name, RuntimeID: c.id, Image: c.def.Image,
-		Labels: w.labels(c.def), Env: w.environment(c),
+		Labels: w.labels(c.def), Env: w.environment(c), RouterSocket: w.routerSocket(),
 	}
 }
 
 // start runs a tail for a task. done is called when it has delivered everything and no other of the task runs; the channel
-// is closed when it has ended.
-func (t *tails) start(taskID string, run func(context.Context) error, done func()) <-chan struct{} {
+// is closed when it has ended. Abandon ends it as if it had delivered everything.
+func (t *tails) start(taskID string, run func(context.Context) error, done func()) (ended <-chan struct{}, abandon func()) {
 	one := &tail{done: make(chan struct{})}
+	abandoned := make(chan struct{})
 	started := make(chan struct{})
 	t.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -151,13 +155,22 @@ func (t *tails) start(taskID string, run func(context.Context) error, done func(
 			delete(t.open, taskID)
 		}
 		t.mu.Unlock()
+		select {
+		case <-abandoned:
+			err = nil
+		default:
+		}
 		if err == nil && last {
 			done()
 		}
 		close(one.done)
 	})
 	<-started
-	return one.done
+	return one.done, sync.OnceFunc(func() {
+		close(abandoned)
+		one.cancel()
+		<-one.done
+	})
 }
 
 // stop ends the tails of a task and waits until they have.

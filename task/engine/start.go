@@ -41,6 +41,9 @@ func (w *worker) provisionSandbox(ctx context.Context) error {
 	if err := w.e.writeFiles(w.id, at); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
+	if err := w.writeRouter(); err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
 	began = time.Now()
 	err = w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(at))
 	w.took("sandbox", began)

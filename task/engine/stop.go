@@ -29,6 +29,12 @@ func (w *worker) stopContainers(ctx context.Context) error {
 					return ctx.Err()
 				}
 			}
+			if c.def.FirelensConfiguration != nil { // it is stopped last, when it has what the others wrote
+				for _, sender := range w.senders() {
+					sender.silence()
+				}
+				w.awaitDelivery(ctx, w.senders())
+			}
 			return w.stopOne(ctx, c)
 		})
 	}
@@ -99,6 +105,9 @@ func (w *worker) ends(ctx context.Context, c *container, within time.Duration) b
 
 // deprovision releases all that the task holds on this host but its logs. Every part may be missing already.
 func (w *worker) deprovision(ctx context.Context) error {
+	for _, c := range w.senders() { // to a log router that has ended
+		c.abandon()
+	}
 	var removes []func() error
 	for _, c := range w.containers {
 		removes = append(removes, func() error { return w.e.cfg.Driver.RemoveContainer(ctx, c.id) })

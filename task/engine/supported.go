@@ -53,7 +53,9 @@ func (u *unsupported) volume(at string, v *task.Volume) {
 
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "no GPU or other accelerator is handed to containers")
-	u.when(c.FirelensConfiguration != nil, at+"firelensConfiguration", "")
+	if f := c.FirelensConfiguration; f != nil {
+		u.when(f.Options["config-file-type"] == "s3", at+"firelensConfiguration.options.config-file-type", "s3")
+	}
 	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "they are for Active Directory on Windows")
 	u.when(len(c.Links) > 0, at+"links", "they take the network mode bridge")
 	u.when(c.Hostname != "", at+"hostname", "")

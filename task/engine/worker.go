@@ -68,6 +68,7 @@ type container struct {
 	silent    chan struct{}   // closed by silence
 	once      sync.Once       // closes silent
 	delivered <-chan struct{} // closed when its log driver has ended; nil if it has none
+	abandon   func()          // ends its log driver, whatever is left; nil if it has none
 	dropped   atomic.Uint64   // lines that its log driver was too slow for
 }
 
@@ -85,6 +86,7 @@ type exited struct {
 }
 
 func newWorker(e *Engine, a Assignment) *worker {
+	a.Definition = withRouter(a.Definition)
 	w := &worker{
 		e: e, id: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
 		launchVolumes: a.VolumeConfigurations,
