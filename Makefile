@@ -17,6 +17,7 @@ run: ## install what is missing and run a two-container task
 test: ## install what is missing and run every test
 	@.ci/setup test
 	@.ci/test
+	@.ci/cgroup2
 
 test-plain: ## the tests that need no root, with the race detector
 	@.ci/test plain
