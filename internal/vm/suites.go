@@ -24,6 +24,7 @@ type suite struct {
 	short   bool   // in the reduced set
 	only    bool   // only in the reduced set: another suite has its tests
 	env     []string
+	args    []string // further ones of the test binary
 	timeout time.Duration
 }
 
@@ -45,6 +46,7 @@ var suites = []suite{
 	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", timeout: 20 * time.Minute},
 	{name: "faults", pkg: "network/linux", run: "TestFault", short: true, timeout: 4 * time.Minute},
 	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
+	{name: "property", pkg: "network/linux", run: "TestProperty", args: []string{"-property.states=3"}, timeout: 8 * time.Minute},
 }
 
 // choose returns the suites that a run is about.
@@ -88,6 +90,7 @@ func (b builder) steps(ctx context.Context, chosen []suite) ([]step, error) {
 		if s.skip != "" {
 			args = append(args, "-test.skip="+s.skip)
 		}
+		args = append(args, s.args...)
 		path := substitute("go") + ":" + stepPath
 		if s.runtime != "" {
 			path = substitute(s.runtime) + ":" + path
