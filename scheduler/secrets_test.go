@@ -201,6 +201,40 @@ func TestSecretsOfTheExecutionRole(t *testing.T) {
 	})
 }
 
+func TestLogsOfTheExecutionRole(t *testing.T) {
+	const group = "arn:aws:logs:eu-west-1:000000000000:log-group:/ecs/app:log-stream:"
+	define := func() *task.TaskDefinition {
+		def := define("app exit 0")
+		def.ExecutionRoleARN = executionRole
+		def.ContainerDefinitions[0].LogConfiguration = &task.LogConfiguration{LogDriver: task.LogDriverAWSLogs, Options: map[string]string{
+			"awslogs-group": "/ecs/app", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "web", "awslogs-create-group": "true",
+		}}
+		return def
+	}
+	for _, denied := range []string{"", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			gate := &gatekeeper{deny: denied}
+			w.cfg.Authorizer = gate
+			c := w.open()
+			defer w.end()
+			stopped := mustWait(t, mustRun(t, c, define(), scheduler.RunOptions{}))
+			want := "Essential container in task exited"
+			if denied != "" {
+				want = "ResourceInitializationError: failed to validate logger args: "
+			}
+			if !strings.HasPrefix(stopped.StoppedReason, want) {
+				t.Errorf("without %q: got %q, want %s…", denied, stopped.StoppedReason, want)
+			}
+			stream := group + "web/app/" + stopped.ID()
+			asked := []string{"logs:CreateLogGroup " + group, "logs:CreateLogStream " + stream, "logs:PutLogEvents " + stream}
+			if got := gate.asked; denied == "" && !cmp.Equal(got, asked) {
+				t.Errorf("asked %q, want %q", got, asked)
+			}
+		})
+	}
+}
+
 func TestSecretsThatCannotBeHad(t *testing.T) {
 	const prefix = "ResourceInitializationError: "
 	asm := prefix + "unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve secret from asm: "

@@ -43,8 +43,9 @@ type awsLogs struct {
 	batchTaken uint64 // records that are delivered with it
 }
 
-// streamName is that of ECS: prefix/container/task, and without a prefix, on EC2, the container's ID.
-func streamName(prefix string, info Info) string {
+// StreamName is the log stream of a container, named as in ECS: prefix/container/task, and without a prefix, on EC2, the
+// container's ID. The prefix is the option awslogs-stream-prefix.
+func StreamName(prefix string, info Info) string {
 	if prefix == "" {
 		return info.RuntimeID
 	}
@@ -56,7 +57,7 @@ func openAWSLogs(ctx context.Context, sink Sink, options map[string]string, info
 		return &discard{}, nil
 	}
 	w := &awsLogs{sink: sink, stream: Stream{
-		options["awslogs-region"], options["awslogs-group"], streamName(options["awslogs-stream-prefix"], info),
+		options["awslogs-region"], options["awslogs-group"], StreamName(options["awslogs-stream-prefix"], info),
 	}}
 	var err error
 	switch {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -115,6 +116,34 @@ func (w *worker) deliver(c *container) {
 
 // silence says that the container writes no more: it has ended and is not restarted.
 func (c *container) silence() { c.once.Do(func() { close(c.silent) }) }
+
+// mayLog asks whether the execution role may send a container's output to its log stream. A task without that role, which
+// Fargate does not have, sends in the name of the host program. On AWS a role that may make the stream and not write to it
+// loses the output; here its task does not start.
+func (w *worker) mayLog(ctx context.Context, c *container) error {
+	if w.def.ExecutionRoleARN == "" {
+		return nil
+	}
+	at, err := task.ParseARN(w.arn)
+	if err != nil {
+		return err
+	}
+	options := c.def.LogConfiguration.Options
+	group := "arn:" + at.Partition + ":logs:" + options["awslogs-region"] + ":" + at.Account + ":log-group:" + options["awslogs-group"] + ":log-stream:"
+	stream := group + logs.StreamName(options["awslogs-stream-prefix"], w.logInfo(c))
+	if options["awslogs-create-group"] == "true" {
+		err = w.authorize(ctx, "logs:CreateLogGroup", group)
+	}
+	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
+		if err == nil {
+			err = w.authorize(ctx, action, stream)
+		}
+	}
+	if err != nil {
+		return &startError{task.ErrorResourceInitialization, c.def.Name, fmt.Errorf("failed to validate logger args: %w", err)}
+	}
+	return nil
+}
 
 // logOptions are those of a container's log driver.
 func (w *worker) logOptions(c *container) map[string]string {

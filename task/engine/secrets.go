@@ -19,10 +19,13 @@ type sealed struct {
 	env   runtime.Secrets // does not change once known is set
 }
 
-// unsealAll has every value that the containers' start needs, side by side.
+// unsealAll has every value that the containers' start needs, side by side, and asks whether they may log.
 func (w *worker) unsealAll(ctx context.Context) error {
 	var unseals []func(context.Context) error
 	for _, c := range w.containers {
+		if c.def.LogConfiguration != nil && c.def.LogConfiguration.LogDriver == task.LogDriverAWSLogs {
+			unseals = append(unseals, func(ctx context.Context) error { return w.mayLog(ctx, c) })
+		}
 		if len(c.def.Secrets)+len(c.def.EnvironmentFiles) > 0 {
 			unseals = append(unseals, func(ctx context.Context) error {
 				_, err := w.unseal(ctx, c)
