@@ -32,6 +32,19 @@ func natRuleset() ruleset {
 	}}
 }
 
+// finishedAlias marks the link of a gateway or a peering connection of which nothing is left to do. An ENI has a record on
+// disk for that.
+const finishedAlias = "finished"
+
+// finish marks a link.
+func (r *router) finish(link string) error {
+	l, err := r.handle.LinkByName(link)
+	if err != nil {
+		return err
+	}
+	return r.handle.LinkSetAlias(l, finishedAlias)
+}
+
 // makeNAT makes the namespace of a NAT gateway at path, in the place of what is left of another one.
 func (r *router) makeNAT(path string, g network.NATGateway, n network.Subnet, group uint32) error {
 	if err := r.dropLink(natLink(g)); err != nil {
@@ -49,6 +62,9 @@ func (r *router) makeNAT(path string, g network.NATGateway, n network.Subnet, gr
 	err = t.replace(natRuleset())
 	if err == nil {
 		err = r.linkPort(ns, natLink(g), group, e, a)
+	}
+	if err == nil {
+		err = r.finish(natLink(g))
 	}
 	if err != nil {
 		return errors.Join(err, r.dropLink(natLink(g)), clearMountPoint(path))
@@ -75,6 +91,9 @@ func (r *router) makePeering(other *router, id string) error {
 	}
 	if err == nil {
 		err = awaitUp(r.handle, veth.Attrs().Index)
+	}
+	if err == nil {
+		err = r.finish(link)
 	}
 	if err != nil {
 		return errors.Join(err, r.dropLink(link))

@@ -21,6 +21,7 @@ type observed struct {
 // observedRouter is what is in a router's namespace.
 type observedRouter struct {
 	Links      map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
+	Finished   map[string]bool     // of the links of NAT gateways and peering connections, those that were made to the end
 	Uplink     netip.Addr          // the router's address on its uplink; invalid if it has none
 	UplinkIPv6 bool                // the uplink has IPv6, too
 	Addrs      map[netip.Addr]bool // addresses that the router has itself, beside the uplink's

@@ -138,9 +138,46 @@ func (p *planner) planRouter(vpc network.VPC) {
 			p.add(step{Do: dropAddr, VPC: vpc.ID, Addr: a})
 		}
 	}
+	r = p.without(r, p.remade(v, r))
 	p.planRoutes(v, r)
 	p.planGateways(v, r)
 	p.planHostRoutes(v)
+}
+
+// remade are the links of a router that do not stand and are made from the beginning.
+func (p *planner) remade(v view, r observedRouter) map[string]bool {
+	links := map[string]bool{uplinkName: !p.uplinkStands(v.VPC.ID)}
+	for _, g := range v.NATs {
+		links[natLink(g)] = !p.natStands(g, r)
+	}
+	for _, c := range v.Peerings {
+		links[peeringLink(c.ID)] = !p.peeringStands(c, r)
+	}
+	for _, e := range p.ports[v.VPC.ID] {
+		links[linkName(e.ENI.ID)] = !p.eniStands(e.ENI)
+	}
+	return links
+}
+
+// without is a router without what goes with links.
+func (p *planner) without(r observedRouter, links map[string]bool) observedRouter {
+	r.Routes, r.Neighbors = maps.Clone(r.Routes), maps.Clone(r.Neighbors)
+	maps.DeleteFunc(r.Routes, func(to route, _ bool) bool { return links[to.Link] })
+	maps.DeleteFunc(r.Neighbors, func(at neighbor, _ bool) bool { return links[at.Link] })
+	return r
+}
+
+func (p *planner) natStands(g network.NATGateway, r observedRouter) bool {
+	return r.Finished[natLink(g)] && p.Namespaces[g.ID]
+}
+
+// peeringStands reports whether both ends of a link are there. The requester's is marked.
+func (p *planner) peeringStands(c peering, r observedRouter) bool {
+	link, other := peeringLink(c.ID), p.Routers[c.Other.ID]
+	if !c.First {
+		r, other = other, r
+	}
+	return r.Finished[link] && other.has(link)
 }
 
 // planRoutes sets the route tables of a router, and which packets have which.
@@ -205,14 +242,14 @@ func compareTables(a, b tableRule) int {
 func (p *planner) planGateways(v view, r observedRouter) {
 	for _, g := range v.NATs {
 		link := natLink(g)
-		if !r.has(link) || !p.Namespaces[g.ID] {
+		if !p.natStands(g, r) {
 			p.add(step{Do: makeNAT, VPC: v.VPC.ID, ENI: g.ID})
 		} else if at := v.Links[g.Subnet]; r.Links[link] != at {
 			p.add(step{Do: setLinkGroup, VPC: v.VPC.ID, Link: link, Group: at})
 		}
 	}
 	for _, c := range v.Peerings {
-		if link := peeringLink(c.ID); c.First && (!r.has(link) || !p.Routers[c.Other.ID].has(link)) {
+		if c.First && !p.peeringStands(c, r) {
 			p.add(step{Do: makePeering, VPC: v.VPC.ID, ENI: c.ID})
 		}
 	}
@@ -289,12 +326,9 @@ func (p *planner) planENIs() {
 	for _, e := range p.State.ENIs {
 		n, _ := p.State.Subnet(e.Subnet)
 		v, _ := p.State.VPC(n.VPC)
-		want := record{Version: recordVersion, VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, "", p.DNS)}
-		have, complete := p.Records[e.ID]
-		want.Attachment.NetNS = have.Attachment.NetNS
+		have, want := p.records(e)
 		r := p.Routers[v.ID]
-		complete = complete && p.Namespaces[e.ID] && r.has(linkName(e.ID)) && sameENI(have, want)
-		if !complete {
+		if !p.eniStands(e) {
 			if p.traces(e.ID) {
 				p.add(step{Do: discardENI, ENI: e.ID, VPC: have.VPC})
 			}
@@ -318,6 +352,23 @@ func (p *planner) planENIs() {
 			p.add(step{Do: writeRecord, ENI: e.ID, VPC: v.ID})
 		}
 	}
+}
+
+// records are an ENI's as it is, the zero value if it is in no record, and as it is to be.
+func (p *planner) records(e network.ENI) (have, want record) {
+	n, _ := p.State.Subnet(e.Subnet)
+	v, _ := p.State.VPC(n.VPC)
+	have = p.Records[e.ID]
+	want = record{Version: recordVersion, VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, "", p.DNS)}
+	want.Attachment.NetNS = have.Attachment.NetNS
+	return have, want
+}
+
+// eniStands reports whether an ENI was attached completely and is still.
+func (p *planner) eniStands(e network.ENI) bool {
+	_, recorded := p.Records[e.ID]
+	have, want := p.records(e)
+	return recorded && p.Namespaces[e.ID] && p.Routers[want.VPC].has(linkName(e.ID)) && sameENI(have, want)
 }
 
 // traces reports whether anything is left of an ENI.

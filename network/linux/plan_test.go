@@ -188,7 +188,8 @@ remove ENI ENI in VPC`},
 			return o
 		}, s, "set host table\nset ruleset in VPC\nremove link e0123 in VPC"},
 		{"the host's end is missing", func() observed { o := complete(s, "me"); clear(o.HostLinks); return o }, s,
-			"discard uplink in VPC\nset host table\nmake uplink in VPC\nadd host route 10.1.0.0/16 in VPC\nset ruleset in VPC"},
+			"discard uplink in VPC\nset host table\nmake uplink in VPC\nadd host route 10.1.0.0/16 in VPC\n" +
+				"add route uplink 169.254.0.0/16 in VPC\nadd route uplink 0.0.0.0/0 in table SUBNET in VPC\nset ruleset in VPC"},
 		{"a route too many", func() observed {
 			o := complete(s, "me")
 			o.Routers[s.VPCs[0].ID].Routes[route{To: netip.MustParsePrefix("198.51.100.7/32"), Link: uplinkName}] = true

@@ -65,7 +65,7 @@ func (r *router) close() {
 
 // observe reads what is in the namespace.
 func (r *router) observe() (observedRouter, error) {
-	o := observedRouter{Links: map[string]uint32{}, Addrs: map[netip.Addr]bool{}, Routes: map[route]bool{},
+	o := observedRouter{Links: map[string]uint32{}, Finished: map[string]bool{}, Addrs: map[netip.Addr]bool{}, Routes: map[route]bool{},
 		Tables: map[tableRule]bool{}, Neighbors: map[neighbor]bool{}}
 	links, err := r.handle.LinkList()
 	if err != nil {
@@ -80,7 +80,7 @@ func (r *router) observe() (observedRouter, error) {
 			o.Uplink = r.observeUplink(l)
 			o.UplinkIPv6 = r.uplinkEnds().IPv6.IsValid()
 		case l.Type() == "veth":
-			o.Links[name] = l.Attrs().Group
+			o.Links[name], o.Finished[name] = l.Attrs().Group, l.Attrs().Alias == finishedAlias
 		}
 	}
 	addrs, err := r.handle.AddrList(nil, unix.AF_INET)

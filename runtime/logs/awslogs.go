@@ -36,6 +36,7 @@ type awsLogs struct {
 	event      []byte // that is being put together
 	eventTime  time.Time
 	eventSince time.Time // when it was begun here
+	inLine     bool      // its last line goes on
 
 	batch      []Event
 	batchBytes int
@@ -89,6 +90,7 @@ func (w *awsLogs) Write(ctx context.Context, r Record) error {
 	w.event = append(w.event, r.Line...)
 	w.taken++
 	ends := r.Part == nil || r.Part.Last
+	w.inLine = !ends
 	if w.start != nil {
 		if ends {
 			w.event = append(w.event, '\n') // Docker keeps the newlines of an event of several lines
@@ -193,7 +195,9 @@ func (w *awsLogs) publish(ctx context.Context) error {
 
 // Flush implements [Writer].
 func (w *awsLogs) Flush(ctx context.Context, all bool) (uint64, error) {
-	if len(w.event) > 0 && (all || w.start != nil && time.Since(w.eventSince) >= publishEvery) {
+	// The end of a line is worth waiting for while there is something else to deliver: who asks for all of it needs room.
+	whole := all && (!w.inLine || len(w.batch) == 0)
+	if len(w.event) > 0 && (whole || w.start != nil && time.Since(w.eventSince) >= publishEvery) {
 		if err := w.endEvent(ctx); err != nil {
 			return w.delivered, err
 		}

@@ -308,6 +308,31 @@ func TestAWSLogsInterval(t *testing.T) {
 	})
 }
 
+// Room is made in the middle of a line: it stays whole as long as there is anything else to deliver.
+func TestAWSLogsFlushInALine(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	part := func(n int, text string, last bool) Record {
+		return Record{Time: at, Line: []byte(text), Part: &Part{ID: "p", Ordinal: n, Last: last}}
+	}
+	var m memory
+	w := openLogs(t, &m, map[string]string{})
+	writeAll(t, w, line(at, "one"), part(1, "first ", false))
+	if n := flush(t, w, true); n != 1 {
+		t.Errorf("%d delivered, want the one that ends", n)
+	}
+	writeAll(t, w, part(2, "second", true))
+	if n := flush(t, w, true); n != 3 {
+		t.Errorf("%d delivered, want all", n)
+	}
+	writeAll(t, w, part(1, "nothing beside it", false))
+	if n := flush(t, w, true); n != 4 {
+		t.Errorf("%d delivered, want the part as well", n)
+	}
+	if diff := cmp.Diff([]string{"one", "first second", "nothing beside it"}, m.messages()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestDatetimePattern(t *testing.T) {
 	for format, lines := range map[string][2]string{
 		"%Y-%m-%dT%H:%M:%S%z":  {"2026-12-31T23:59:59+0100 x", "2026-13-31T23:59:59+0100"},
