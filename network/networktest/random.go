@@ -89,7 +89,11 @@ func (r random) rules(s network.State, groups []string) []network.Rule {
 	seen := map[string]bool{}
 	for range r.IntN(5) {
 		rule := r.rule(s, groups)
-		if key := rule.String(); !seen[key] {
+		same := rule // tcp and 6 are one rule to EC2
+		if same.Protocol.Is(network.TCP) {
+			same.Protocol = network.TCP
+		}
+		if key := same.String(); !seen[key] {
 			seen[key] = true
 			rules = append(rules, rule)
 		}
