@@ -15,8 +15,9 @@ type Fabric interface {
 	// Apply makes s the state: it adds what is missing, changes what differs, then removes what the fabric made and s
 	// does not hold. It blocks until that is done as far as possible and returns the errors of all parts, joined; calling
 	// it again does what is left. [ErrConflict] if a VPC has addresses that the host uses otherwise: it is then made
-	// without its way to the host and the outside. An s that [Validate] refuses is [ErrInvalid] and changes nothing. A fabric that was
-	// opened anew must be given the state before Attach can find subnets and groups in it.
+	// all the same, but the host does not reach its private addresses. An s that [Validate] refuses is [ErrInvalid] and
+	// changes nothing. A fabric that was opened anew must be given the state before Attach can find subnets and groups in
+	// it.
 	Apply(ctx context.Context, s State) error
 
 	// Attach does what Apply would do with e added to the state, at a cost that does not depend on how many ENIs there

@@ -15,6 +15,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/fardel-io/fardel/internal/keylock"
 	"github.com/fardel-io/fardel/network"
 )
 
@@ -22,7 +23,7 @@ import (
 type Fabric struct {
 	cfg     Config
 	records records
-	keys    keyLocks // by ENI
+	keys    keylock.Locks // by ENI
 
 	// op is held for writing by what concerns everything, and for reading by what concerns one ENI.
 	op     sync.RWMutex
@@ -250,7 +251,7 @@ func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment,
 
 // attach makes an ENI, or changes what can be changed of one. check has the plugins look after one that is there.
 func (f *Fabric) attach(ctx context.Context, e network.ENI, check bool) (a network.Attachment, err error) {
-	defer f.keys.lock(e.ID)()
+	defer f.keys.Lock(e.ID)()
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("attach %s: %w", e.ID, err)
@@ -347,7 +348,7 @@ func (f *Fabric) Detach(ctx context.Context, eniID string) error {
 }
 
 func (f *Fabric) detach(ctx context.Context, eniID string) error {
-	defer f.keys.lock(eniID)()
+	defer f.keys.Lock(eniID)()
 	rec, ok := f.get(eniID)
 	if !ok {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/fardel-io/fardel/internal/keylock"
 	"github.com/fardel-io/fardel/network"
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +20,7 @@ type Fabric struct {
 	cfg     Config
 	log     *slog.Logger
 	records recordFiles
-	keys    keyLocks // by ENI
+	keys    keylock.Locks // by ENI
 	reaper  reaper
 	flows   flowMeters
 
@@ -191,7 +192,7 @@ func (f *Fabric) attach(ctx context.Context, e network.ENI) (network.Attachment,
 		return network.Attachment{}, err
 	}
 	defer end()
-	defer f.keys.lock(e.ID)()
+	defer f.keys.Lock(e.ID)()
 	v, n, r, err := f.place(e)
 	if err != nil {
 		return network.Attachment{}, err
@@ -412,7 +413,7 @@ func (f *Fabric) Detach(ctx context.Context, eniID string) error {
 		return fmt.Errorf("detach %s: %w", eniID, err)
 	}
 	defer end()
-	defer f.keys.lock(eniID)()
+	defer f.keys.Lock(eniID)()
 	rec, ok := f.get(eniID)
 	if !ok {
 		return nil

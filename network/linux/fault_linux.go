@@ -31,7 +31,7 @@ func (f *Fabric) SetFaults(ctx context.Context, eniID string, faults network.Fau
 		return fmt.Errorf("set faults of %s: %w", eniID, err)
 	}
 	defer end()
-	defer f.keys.lock(eniID)()
+	defer f.keys.Lock(eniID)()
 	rec, ok := f.get(eniID)
 	if !ok {
 		return fmt.Errorf("set faults of %s: %w: it is not attached", eniID, network.ErrNotFound)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fardel-io/fardel/internal/ratelimit"
 	"github.com/fardel-io/fardel/policy/sts"
 )
 
@@ -29,7 +30,7 @@ type Config struct {
 // handler answers requests. Nothing in it changes but the limiter, which locks.
 type handler struct {
 	cfg      Config
-	requests *limiter
+	requests *ratelimit.Limiter[string]
 }
 
 // NewHandler returns the endpoint. It may be served by any number of servers at once.
@@ -46,7 +47,7 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &handler{cfg: cfg, requests: newLimiter(cfg.Rate, cfg.Burst)}
+	return &handler{cfg: cfg, requests: ratelimit.New[string](cfg.Rate, cfg.Burst)}
 }
 
 // The paths, as the agent of ECS has them.
@@ -66,7 +67,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		who = addr.String()
 	}
-	if !h.requests.allow(who, h.cfg.Now()) {
+	if !h.requests.Allow(who, h.cfg.Now()) {
 		http.Error(w, tooMany, http.StatusTooManyRequests)
 		return
 	}

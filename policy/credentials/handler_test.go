@@ -268,16 +268,3 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
-
-// TestLimiterForgets: callers that are gone take no memory.
-func TestLimiterForgets(t *testing.T) {
-	l := newLimiter(40, 60)
-	now := time.Unix(0, 0)
-	for i := range 10000 {
-		now = now.Add(10 * time.Millisecond)
-		l.allow(fmt.Sprint(i), now)
-	}
-	if n := len(l.buckets); n > 4*fewBuckets {
-		t.Errorf("%d buckets are kept", n)
-	}
-}

@@ -9,7 +9,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fardel-io/fardel/internal/ratelimit"
 )
+
+// limitKey is a caller and, where operations have a rate of their own, the operation.
+type limitKey struct {
+	addr netip.Addr
+	op   string
+}
 
 // Config is what a handler works with. Zero values other than Source are useful.
 type Config struct {
@@ -35,8 +43,8 @@ type Config struct {
 // handler answers requests. Nothing in it changes but the limiters, which lock.
 type handler struct {
 	cfg      Config
-	requests *limiter
-	faults   *limiter
+	requests *ratelimit.Limiter[limitKey]
+	faults   *ratelimit.Limiter[limitKey]
 }
 
 // NewHandler returns the endpoint of one VPC. It may be served by any number of servers at once.
@@ -56,7 +64,7 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &handler{cfg: cfg, requests: newLimiter(cfg.Rate, cfg.Burst), faults: newLimiter(cfg.FaultRate, 1)}
+	return &handler{cfg: cfg, requests: ratelimit.New[limitKey](cfg.Rate, cfg.Burst), faults: ratelimit.New[limitKey](cfg.FaultRate, 1)}
 }
 
 // tooMany is what ECS says with 429.
@@ -65,7 +73,7 @@ const tooMany = "You have reached maximum request limit."
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	addr := callerAddr(r)
-	if !h.requests.allow(limitKey{addr: addr}, h.cfg.Now()) {
+	if !h.requests.Allow(limitKey{addr: addr}, h.cfg.Now()) {
 		http.Error(w, tooMany, http.StatusTooManyRequests)
 		return
 	}
@@ -88,7 +96,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rt.op == opProtection:
 		h.serveProtection(w, r, rt)
-	case rt.op == opFault && !h.faults.allow(limitKey{addr, rt.kind + "/" + rt.name}, h.cfg.Now()):
+	case rt.op == opFault && !h.faults.Allow(limitKey{addr, rt.kind + "/" + rt.name}, h.cfg.Now()):
 		http.Error(w, tooMany, http.StatusTooManyRequests)
 	case rt.op == opFault:
 		h.serveFault(w, r, rt)

@@ -1,11 +1,7 @@
 package metadata
 
 import (
-	"fmt"
 	"net/http"
-	"net/netip"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -48,49 +44,5 @@ func TestRate(t *testing.T) {
 		if got := passed(step.peer, 100); got != step.want {
 			t.Errorf("%s after %s: %d of 100 passed, want %d", step.peer, step.after, got, step.want)
 		}
-	}
-}
-
-// TestLimiterForgets: callers that are gone take no memory, and those that are not are not let off.
-func TestLimiterForgets(t *testing.T) {
-	l := newLimiter(40, 60)
-	now := at(0)
-	key := func(i int) limitKey {
-		return limitKey{addr: netip.MustParseAddr(fmt.Sprintf("10.0.%d.%d", i/256, i%256))}
-	}
-	busy := limitKey{addr: netip.MustParseAddr("10.9.9.9")}
-	for i := range 10000 {
-		now = now.Add(10 * time.Millisecond)
-		l.allow(key(i), now)
-		for range 3 { // 300 a second
-			l.allow(busy, now)
-		}
-	}
-	if n := len(l.buckets); n > 4*fewBuckets {
-		t.Errorf("%d buckets are kept", n)
-	}
-	if b := l.buckets[busy]; b.tokens >= 1 {
-		t.Errorf("the busy caller has %g tokens", b.tokens)
-	}
-}
-
-// TestLimiterShared: requests come at once, and no more tokens are given than there are.
-func TestLimiterShared(t *testing.T) {
-	l := newLimiter(40, 60)
-	now := at(0)
-	var passed atomic.Int64
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 50 {
-				if l.allow(limitKey{}, now) {
-					passed.Add(1)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if got := passed.Load(); got != 60 {
-		t.Errorf("%d of 400 passed, want 60", got)
 	}
 }

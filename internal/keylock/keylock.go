@@ -1,9 +1,10 @@
-package cni
+// Package keylock is a lock per key, for as long as somebody holds it or waits.
+package keylock
 
 import "sync"
 
-// keyLocks are locks that exist while somebody holds them or waits.
-type keyLocks struct {
+// Locks is a lock per key: who takes one waits for others with that key and for nobody else. The zero value is ready.
+type Locks struct {
 	mu    sync.Mutex
 	locks map[string]*keyLock
 }
@@ -13,8 +14,8 @@ type keyLock struct {
 	users int
 }
 
-// lock takes the lock of a key and returns what gives it back.
-func (k *keyLocks) lock(key string) (unlock func()) {
+// Lock waits for the key's lock and returns what releases it.
+func (k *Locks) Lock(key string) (unlock func()) {
 	k.mu.Lock()
 	if k.locks == nil {
 		k.locks = map[string]*keyLock{}
