@@ -80,6 +80,14 @@ func checkValues(c *task.LogConfiguration, bad func(option, format string, args 
 	return *problems
 }
 
+// CheckOption says what is wrong with the value of an option, nil for nothing. Its text may have the value in it.
+func CheckOption(name, value string) error {
+	if parse := parsers[name]; parse != nil {
+		return parse(value)
+	}
+	return nil
+}
+
 // parsers read the options that can be wrong.
 var parsers = map[string]func(string) error{
 	"max-buffer-size":           func(v string) error { _, err := parseSize(v); return err },

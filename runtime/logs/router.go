@@ -3,6 +3,7 @@ package logs
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ const (
 
 	fluentBitConfig = "/fluent-bit/etc/fluent-bit.conf"
 	fluentdConfig   = "/fluentd/etc/fluent.conf"
+	externalConfig  = "external.conf" // beside it
 )
 
 // bufferLimitOption is the log driver's, not the router's. What it bounds is the runtime's spool here.
@@ -41,6 +43,9 @@ func (c RouterConfig) Path() string {
 	}
 	return fluentBitConfig
 }
+
+// ExternalPath is where the router finds a further file that the agent has for it (config-file-type s3), as Include.
+func (c RouterConfig) ExternalPath() string { return path.Join(path.Dir(c.Path()), externalConfig) }
 
 // Text returns the configuration, with the sections in the order of the agent's. It fails for options that need an output
 // plugin and name none, in the agent's words.

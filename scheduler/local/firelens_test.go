@@ -3,16 +3,22 @@
 package local_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/runtime/logs/logstest"
 	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/secrets"
 )
 
 // router is a log router: it prints its configuration, and what arrives.
@@ -21,7 +27,11 @@ func router() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\nrouting\n", config)
+	fmt.Printf("%s\napikey: %s\n", config, os.Getenv("apikey_0"))
+	if external, err := os.ReadFile("/fluent-bit/etc/external.conf"); err == nil {
+		fmt.Printf("external: %s\n", external)
+	}
+	fmt.Println("routing")
 	l, err := net.Listen("unix", "/var/run/fluent.sock")
 	if err != nil {
 		return err
@@ -71,4 +81,57 @@ func TestFirelens(t *testing.T) {
 	if strings.Contains(got, "mode") || strings.Contains(got, "error:") {
 		t.Errorf("router printed %.2000q", got)
 	}
+}
+
+// TestFirelensSecretOptions has a router whose configuration names a variable with a secret, and includes an object of S3.
+func TestFirelensSecretOptions(t *testing.T) {
+	kept, dir := t.TempDir(), ""
+	key := rand.Text()
+	for name, content := range map[string]string{"ssm/key": key, "bucket/extra.conf": "[FILTER]"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(kept, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(kept, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := open(t, func(cfg *local.Config) {
+		cfg.Secrets, cfg.EnvironmentFiles = secrets.Directory{Dir: kept}, secrets.Buckets{Dir: kept}
+		dir = cfg.Dir
+	})
+	def := define([]string{"app", "out one", "env apikey_0", "hang"}, []string{"log_router", "router"})
+	def.RequiresCompatibilities, def.ExecutionRoleARN = nil, "arn:aws:iam::000000000000:role/execution"
+	def.ContainerDefinitions[0].LogConfiguration = &task.LogConfiguration{
+		LogDriver: task.LogDriverAWSFirelens, Options: map[string]string{"Name": "http"},
+		SecretOptions: []task.Secret{{Name: "apikey", ValueFrom: "/key"}},
+	}
+	def.ContainerDefinitions[1].FirelensConfiguration = &task.FirelensConfiguration{Type: task.FirelensFluentBit,
+		Options: map[string]string{"config-file-type": "s3", "config-file-value": "arn:aws:s3:::bucket/extra.conf"}}
+	run := start(t, c, def, scheduler.RunOptions{LaunchType: task.LaunchTypeEC2})
+	awaitOutput(t, run, "log_router", "stdout one")
+	got := output(t, run, "log_router")
+	for _, want := range []string{"apikey ${apikey_0}\n", "apikey: " + key + "\n", "@INCLUDE /fluent-bit/etc/external.conf\n", "external: [FILTER]\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("router has not printed %q:\n%s", want, got)
+		}
+	}
+	if app := output(t, run, "app"); strings.Contains(app, key) {
+		t.Errorf("the sender knows the router's secret: %q", app)
+	}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || strings.HasPrefix(path, filepath.Join(dir, "logs")) {
+			return nil // removed meanwhile, or what the router printed
+		}
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(key)) {
+			t.Errorf("the secret is in %s", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := run.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, run)
 }

@@ -35,11 +35,12 @@ type Config struct {
 	// no real container: nothing is written then, and no such file is mounted.
 	Dir string
 
-	// Secrets has the values of secrets, and the credentials that repositoryCredentials name. Nil refuses definitions
-	// that use them.
+	// Secrets has the values of secrets and of secretOptions, and the credentials that repositoryCredentials name. Nil
+	// refuses definitions that use them.
 	Secrets secrets.Provider
 
-	// EnvironmentFiles has the objects of environmentFiles. Nil refuses definitions that use them.
+	// EnvironmentFiles has the objects of environmentFiles and of a log router's config-file-type s3. Nil refuses
+	// definitions that use them.
 	EnvironmentFiles secrets.ObjectStore
 
 	// Authorize is asked before a secret, a registry's credentials or an environment file is had for a task, in the name

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,8 +81,11 @@ func (w *worker) routerConfig(router *task.ContainerDefinition) logs.RouterConfi
 	if c.Memory == 0 {
 		c.Memory = router.Memory
 	}
-	if options["config-file-type"] == "file" {
+	switch options["config-file-type"] {
+	case "file":
 		c.Include = options["config-file-value"]
+	case "s3":
+		c.Include = c.ExternalPath()
 	}
 	for i := range w.def.ContainerDefinitions {
 		if sender := &w.def.ContainerDefinitions[i]; sends(sender) {
@@ -111,15 +115,64 @@ func routerOptions(c *task.ContainerDefinition, i int, kind task.FirelensType) m
 // secretOptionVariable is the agent's name of the variable with a secret option of the container at place i.
 func secretOptionVariable(option string, i int) string { return fmt.Sprintf("%s_%d", option, i) }
 
+// routerSecrets are the variables with the secret options of those who log through the task's log router.
+func (w *worker) routerSecrets(ctx context.Context) (runtime.Secrets, error) {
+	var env runtime.Secrets
+	for i, c := range w.containers {
+		if !sends(c.def) {
+			continue
+		}
+		options, err := w.secretOptions(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range c.def.LogConfiguration.SecretOptions {
+			env = append(env, secretOptionVariable(s.Name, i)+"="+options[s.Name])
+		}
+	}
+	return env, nil
+}
+
+// routerObject is the ARN of the object of S3 that a log router's configuration includes, "" for none.
+func routerObject(c *task.ContainerDefinition) string {
+	if f := c.FirelensConfiguration; f != nil && f.Options["config-file-type"] == "s3" {
+		return f.Options["config-file-value"]
+	}
+	return ""
+}
+
+// writeRouterObject has the object of S3 that the log router's configuration includes, as the agent does, in the name of
+// the execution role.
+func (w *worker) writeRouterObject(ctx context.Context, router *task.ContainerDefinition) error {
+	arn := routerObject(router)
+	if arn == "" {
+		return nil
+	}
+	data, err := w.object(ctx, arn)
+	if err != nil {
+		return fmt.Errorf("unable to download firelens s3 config file: %s: %w", arn, err)
+	}
+	if w.e.cfg.Dir == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(w.routerDir(), "external.conf"), data, 0o644); err != nil {
+		return fmt.Errorf("write configuration of log router: %w", err)
+	}
+	return nil
+}
+
 // writeRouter makes the configuration of the task's log router and the directory of its socket.
-func (w *worker) writeRouter() error {
+func (w *worker) writeRouter(ctx context.Context) error {
 	router := routerOf(w.def)
 	if router == nil {
 		return nil
 	}
 	text, err := w.routerConfig(router).Text()
-	if err != nil || w.e.cfg.Dir == "" {
+	if err != nil {
 		return err
+	}
+	if w.e.cfg.Dir == "" {
+		return w.writeRouterObject(ctx, router)
 	}
 	socket := filepath.Join(w.routerDir(), "socket")
 	if err := os.MkdirAll(socket, 0o755); err != nil {
@@ -132,7 +185,7 @@ func (w *worker) writeRouter() error {
 	if err := os.WriteFile(filepath.Join(w.routerDir(), "fluent.conf"), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write configuration of log router: %w", err)
 	}
-	return nil
+	return w.writeRouterObject(ctx, router)
 }
 
 // firelens gives the log router its files, and those who log through it its address in the task, for those that log
@@ -151,8 +204,13 @@ func (w *worker) firelens(s *runtime.ContainerSpec, c *container) {
 	if w.e.cfg.Dir == "" {
 		return
 	}
+	config := w.routerConfig(c.def)
 	s.Mounts = append(s.Mounts,
-		runtime.Mount{Source: filepath.Join(w.routerDir(), "fluent.conf"), Destination: w.routerConfig(c.def).Path(), ReadOnly: true},
+		runtime.Mount{Source: filepath.Join(w.routerDir(), "fluent.conf"), Destination: config.Path(), ReadOnly: true},
 		runtime.Mount{Source: filepath.Join(w.routerDir(), "socket"), Destination: logs.RouterSocketDir},
 	)
+	if routerObject(c.def) != "" {
+		s.Mounts = append(s.Mounts,
+			runtime.Mount{Source: filepath.Join(w.routerDir(), "external.conf"), Destination: config.ExternalPath(), ReadOnly: true})
+	}
 }

@@ -101,9 +101,7 @@ func (w *worker) deliver(c *container) {
 	info := w.logInfo(c)
 	run := &logs.Tail{
 		Log: source, Path: w.logPath(c.def.Name), Ended: c.silent, Logger: log,
-		Open: func(ctx context.Context) (logs.Writer, error) {
-			return w.e.cfg.Logs.Open(ctx, c.def.LogConfiguration.LogDriver, w.logOptions(c), info)
-		},
+		Open: func(ctx context.Context) (logs.Writer, error) { return w.openLog(ctx, c, info) },
 		Dropped: func(lines uint64) {
 			log.Warn("log driver is too slow, output is dropped", "lines", lines, "total", c.dropped.Add(lines))
 		},
@@ -117,10 +115,36 @@ func (w *worker) deliver(c *container) {
 // silence says that the container writes no more: it has ended and is not restarted.
 func (c *container) silence() { c.once.Do(func() { close(c.silent) }) }
 
+// checkLog has the secret options of a container's log driver, and asks whether the container may log with them.
+func (w *worker) checkLog(ctx context.Context, c *container) error {
+	if sends(c.def) {
+		return nil // its options are the log router's
+	}
+	options, err := w.logOptions(ctx, c)
+	if err != nil {
+		return err
+	}
+	secret := c.concealer()
+	for _, s := range c.def.LogConfiguration.SecretOptions {
+		if logs.CheckOption(s.Name, options[s.Name]) != nil { // what is wrong may quote the value
+			err = errors.Join(err, fmt.Errorf("the value of the secret option %s is not one that the log driver %s takes",
+				s.Name, c.def.LogConfiguration.LogDriver))
+		}
+	}
+	if err == nil && c.def.LogConfiguration.LogDriver == task.LogDriverAWSLogs {
+		err = w.mayLog(ctx, c, options)
+	}
+	if err != nil {
+		return &startError{task.ErrorResourceInitialization, c.def.Name,
+			secret.conceal(fmt.Errorf("failed to validate logger args: %w", err))}
+	}
+	return nil
+}
+
 // mayLog asks whether the execution role may send a container's output to its log stream. A task without that role, which
 // Fargate does not have, sends in the name of the host program. On AWS a role that may make the stream and not write to it
 // loses the output; here its task does not start.
-func (w *worker) mayLog(ctx context.Context, c *container) error {
+func (w *worker) mayLog(ctx context.Context, c *container, options map[string]string) error {
 	if w.def.ExecutionRoleARN == "" {
 		return nil
 	}
@@ -128,7 +152,6 @@ func (w *worker) mayLog(ctx context.Context, c *container) error {
 	if err != nil {
 		return err
 	}
-	options := c.def.LogConfiguration.Options
 	group := "arn:" + at.Partition + ":logs:" + options["awslogs-region"] + ":" + at.Account + ":log-group:" + options["awslogs-group"] + ":log-stream:"
 	stream := group + logs.StreamName(options["awslogs-stream-prefix"], w.logInfo(c))
 	if options["awslogs-create-group"] == "true" {
@@ -139,15 +162,21 @@ func (w *worker) mayLog(ctx context.Context, c *container) error {
 			err = w.authorize(ctx, action, stream)
 		}
 	}
-	if err != nil {
-		return &startError{task.ErrorResourceInitialization, c.def.Name, fmt.Errorf("failed to validate logger args: %w", err)}
-	}
-	return nil
+	return err
 }
 
-// logOptions are those of a container's log driver.
-func (w *worker) logOptions(c *container) map[string]string {
-	return maps.Clone(c.def.LogConfiguration.Options)
+// logOptions are those of a container's log driver, with the values of the secret ones.
+func (w *worker) logOptions(ctx context.Context, c *container) (map[string]string, error) {
+	options := maps.Clone(c.def.LogConfiguration.Options)
+	secret, err := w.secretOptions(ctx, c)
+	if err != nil || len(secret) == 0 {
+		return options, err
+	}
+	if options == nil {
+		options = map[string]string{}
+	}
+	maps.Copy(options, secret)
+	return options, nil
 }
 
 func (w *worker) logInfo(c *container) logs.Info {

@@ -11,22 +11,36 @@ import (
 	"github.com/fardel-io/fardel/task/secrets"
 )
 
-// sealed are the variables of a container that are in no definition: those of secrets and of environment files. They are
-// held in memory only; a process that adopts a task asks for them again when it needs them.
-type sealed struct {
-	mu    sync.Mutex // held while they are had
+// sealed is what is in no definition: the values of secrets and of environment files. It is held in memory only; a process
+// that adopts a task asks for it again when it needs it.
+type sealed[T any] struct {
+	mu    sync.Mutex // held while it is had
 	known bool
-	env   runtime.Secrets // does not change once known is set
+	value T // does not change once known is set
+}
+
+// unseal returns the value, and asks for it if this process has not had it yet.
+func (s *sealed[T]) unseal(ask func() (T, error)) (T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known {
+		return s.value, nil
+	}
+	value, err := ask()
+	if err == nil {
+		s.value, s.known = value, true
+	}
+	return value, err
 }
 
 // unsealAll has every value that the containers' start needs, side by side, and asks whether they may log.
 func (w *worker) unsealAll(ctx context.Context) error {
 	var unseals []func(context.Context) error
 	for _, c := range w.containers {
-		if c.def.LogConfiguration != nil && c.def.LogConfiguration.LogDriver == task.LogDriverAWSLogs {
-			unseals = append(unseals, func(ctx context.Context) error { return w.mayLog(ctx, c) })
+		if c.def.LogConfiguration != nil {
+			unseals = append(unseals, func(ctx context.Context) error { return w.checkLog(ctx, c) })
 		}
-		if len(c.def.Secrets)+len(c.def.EnvironmentFiles) > 0 {
+		if len(c.def.Secrets)+len(c.def.EnvironmentFiles) > 0 || c.def.FirelensConfiguration != nil {
 			unseals = append(unseals, func(ctx context.Context) error {
 				_, err := w.unseal(ctx, c)
 				return err
@@ -36,13 +50,12 @@ func (w *worker) unsealAll(ctx context.Context) error {
 	return together(ctx, unseals...)
 }
 
-// unseal returns a container's secret variables, and asks for them if this process has not yet.
+// unseal returns a container's secret variables.
 func (w *worker) unseal(ctx context.Context, c *container) (runtime.Secrets, error) {
-	c.sealed.mu.Lock()
-	defer c.sealed.mu.Unlock()
-	if c.sealed.known {
-		return c.sealed.env, nil
-	}
+	return c.sealed.unseal(func() (runtime.Secrets, error) { return w.secretVariables(ctx, c) })
+}
+
+func (w *worker) secretVariables(ctx context.Context, c *container) (runtime.Secrets, error) {
 	var env runtime.Secrets
 	set := make([]string, 0, len(c.def.Environment)+len(c.def.Secrets))
 	for _, kv := range c.def.Environment {
@@ -62,7 +75,13 @@ func (w *worker) unseal(ctx context.Context, c *container) (runtime.Secrets, err
 	for _, kv := range secrets.Merge(set, files...) {
 		env = append(env, kv.Name+"="+kv.Value)
 	}
-	c.sealed.env, c.sealed.known = env, true
+	if c.def.FirelensConfiguration != nil {
+		options, err := w.routerSecrets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, options...)
+	}
 	return env, nil
 }
 
@@ -151,6 +170,15 @@ func (w *worker) environmentFiles(ctx context.Context, c *container) ([][]task.K
 }
 
 func (w *worker) environmentFile(ctx context.Context, arn string) ([]task.KeyValuePair, error) {
+	data, err := w.object(ctx, arn)
+	if err != nil {
+		return nil, err
+	}
+	return secrets.ParseEnvironmentFile(data)
+}
+
+// object returns what an object of S3 holds, in the name of the execution role.
+func (w *worker) object(ctx context.Context, arn string) ([]byte, error) {
 	if w.e.cfg.EnvironmentFiles == nil {
 		return nil, errors.New("the cluster was opened without Config.EnvironmentFiles")
 	}
@@ -163,18 +191,18 @@ func (w *worker) environmentFile(ctx context.Context, arn string) ([]task.KeyVal
 	}
 	ctx, cancel := context.WithTimeout(ctx, secrets.DownloadTimeout)
 	defer cancel()
-	data, err := w.e.cfg.EnvironmentFiles.Object(ctx, bucket, key)
-	if err != nil {
-		return nil, err
-	}
-	return secrets.ParseEnvironmentFile(data)
+	return w.e.cfg.EnvironmentFiles.Object(ctx, bucket, key)
 }
 
 // unsupportedSecrets refuses what there is no provider for.
 func (e *Engine) unsupportedSecrets(u *unsupported, at string, c *task.ContainerDefinition) {
 	u.when(len(c.Secrets) > 0 && e.cfg.Secrets == nil, at+"secrets", "the cluster was opened without Config.Secrets")
+	u.when(c.LogConfiguration != nil && len(c.LogConfiguration.SecretOptions) > 0 && e.cfg.Secrets == nil,
+		at+"logConfiguration.secretOptions", "the cluster was opened without Config.Secrets")
 	u.when(len(c.EnvironmentFiles) > 0 && e.cfg.EnvironmentFiles == nil, at+"environmentFiles",
 		"the cluster was opened without Config.EnvironmentFiles")
+	u.when(routerObject(c) != "" && e.cfg.EnvironmentFiles == nil, at+"firelensConfiguration.options.config-file-type",
+		"the cluster was opened without Config.EnvironmentFiles, which s3 is read from")
 	u.when(c.RepositoryCredentials != nil && e.cfg.Credentials == nil && e.cfg.Secrets == nil, at+"repositoryCredentials",
 		"the cluster was opened without Config.Secrets or Config.RegistryCredentials")
 }

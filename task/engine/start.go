@@ -41,7 +41,7 @@ func (w *worker) provisionSandbox(ctx context.Context) error {
 	if err := w.e.writeFiles(w.id, at); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
-	if err := w.writeRouter(); err != nil {
+	if err := w.writeRouter(ctx); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
 	began = time.Now()

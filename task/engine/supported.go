@@ -53,9 +53,6 @@ func (u *unsupported) volume(at string, v *task.Volume) {
 
 func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "no GPU or other accelerator is handed to containers")
-	if f := c.FirelensConfiguration; f != nil {
-		u.when(f.Options["config-file-type"] == "s3", at+"firelensConfiguration.options.config-file-type", "s3")
-	}
 	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "they are for Active Directory on Windows")
 	u.when(len(c.Links) > 0, at+"links", "they take the network mode bridge")
 	u.when(c.Hostname != "", at+"hostname", "")
@@ -74,7 +71,10 @@ func (u *unsupported) logs(at string, l *task.LogConfiguration) {
 	if l == nil {
 		return
 	}
-	u.when(len(l.SecretOptions) > 0, at+"logConfiguration.secretOptions", "")
+	for i, s := range l.SecretOptions {
+		u.when(s.Name == "mode" || s.Name == "max-buffer-size", fmt.Sprintf("%slogConfiguration.secretOptions[%d]", at, i),
+			s.Name+" is not kept secret: give it in options")
+	}
 	for _, p := range logs.Check(l) {
 		path := at + "logConfiguration"
 		switch {

@@ -58,12 +58,13 @@ type container struct {
 	def       *task.ContainerDefinition
 	id        string        // the driver's, and the record's runtimeId
 	image     runtime.Image // zero until pulled
-	sealed    sealed
-	created   bool          // the driver has it
-	startedAt time.Time     // by this process, or when it was adopted
-	health    health        // as far as it is checked
-	samples   samples       // of what it uses
-	ended     chan struct{} // closed when its end has been reported
+	sealed    sealed[runtime.Secrets]
+	options   sealed[map[string]string] // secret ones of its log driver
+	created   bool                      // the driver has it
+	startedAt time.Time                 // by this process, or when it was adopted
+	health    health                    // as far as it is checked
+	samples   samples                   // of what it uses
+	ended     chan struct{}             // closed when its end has been reported
 
 	silent    chan struct{}   // closed by silence
 	once      sync.Once       // closes silent
