@@ -21,8 +21,8 @@ type Fabric interface {
 	Apply(ctx context.Context, s State) error
 
 	// Attach does what Apply would do with e added to the state, at a cost that does not depend on how many ENIs there
-	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck or labels differ they are
-	// changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid] if e breaks a rule,
+	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck, bandwidth or labels differ
+	// they are changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid] if e breaks a rule,
 	// [ErrExists] if an ENI of this ID has another subnet, address or MAC, [ErrAddressInUse] if another ENI has its address.
 	Attach(ctx context.Context, e ENI) (Attachment, error)
 

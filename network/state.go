@@ -62,6 +62,7 @@ type ENI struct {
 	AssignPublicIP    bool              `json:"assignPublicIp"`              // it has a public IPv4 address; without one the internet gateway carries no IPv4 for it
 	PublicIPv4        netip.Addr        `json:"publicIp,omitzero"`           // of its own, from a [PublicIPv4Pool]; needs AssignPublicIP
 	NoSourceDestCheck bool              `json:"noSourceDestCheck,omitempty"` // it may send from and receive for addresses that are not its own, as routers do
+	Bandwidth         Bandwidth         `json:"bandwidth,omitzero"`          // limits; the zero value is none
 	Description       string            `json:"description,omitempty"`
 	Tags              map[string]string `json:"tags,omitempty"` // such as "taskArn"
 }

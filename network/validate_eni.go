@@ -45,6 +45,7 @@ func (v *validator) checkENI(path string, e ENI) {
 			v.add(path+".publicIp", "InvalidParameterCombination", "The network interface has a public address and is not to be assigned one")
 		}
 	}
+	v.checkBandwidth(path+".bandwidth", e.Bandwidth)
 	v.checkGroupsOf(path, e, n.VPC)
 }
 

@@ -188,9 +188,9 @@ func TestValidateENI(t *testing.T) {
 	if err := network.ValidateENI(s, e); err != nil {
 		t.Errorf("good ENI: %v", err)
 	}
-	e.SecurityGroups, e.PrivateIPv4, e.MAC = nil, netip.Addr{}, network.MAC{}
-	if got := len(problems(network.ValidateENI(s, e))); got != 3 {
-		t.Errorf("%d problems, want 3: %v", got, network.ValidateENI(s, e))
+	e.SecurityGroups, e.PrivateIPv4, e.MAC, e.Bandwidth = nil, netip.Addr{}, network.MAC{}, network.Bandwidth{Ingress: -1, Egress: 64_000}
+	if got := len(problems(network.ValidateENI(s, e))); got != 4 {
+		t.Errorf("%d problems, want 4: %v", got, network.ValidateENI(s, e))
 	}
 }
 

@@ -269,5 +269,6 @@ func inNamespace(path string, fn func() error) error {
 func TestFabric(t *testing.T) {
 	needPlugins(t)
 	networktest.Run(t, func(t testing.TB) networktest.Fixture { return suite{newMachine(t, chain)} },
-		networktest.SeveralVPCs, networktest.SecurityGroups, networktest.Isolation, networktest.Outside)
+		networktest.SeveralVPCs, networktest.SecurityGroups, networktest.Isolation, networktest.Outside,
+		networktest.Bandwidth)
 }

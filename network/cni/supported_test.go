@@ -54,6 +54,7 @@ func TestRefusedByName(t *testing.T) {
 		{func(s *network.State) { s.RouteTables[0].Routes[0].Target = "igw-1" }, "routeTables[0].routes[0]: network: a route to igw-1"},
 		{func(s *network.State) { s.ENIs[0].AssignPublicIP = true }, "networkInterfaces[0]: network: a public address"},
 		{func(s *network.State) { s.ENIs[0].IPv6 = netip.IPv6Loopback() }, "networkInterfaces[0]: network: IPv6"},
+		{func(s *network.State) { s.ENIs[0].Bandwidth.Ingress = 1e6 }, "networkInterfaces[0]: network: a limit of bandwidth"},
 	} {
 		s := good()
 		c.edit(&s)

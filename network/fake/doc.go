@@ -10,6 +10,6 @@
 // Who reaches whom is what [network.Evaluate] says. Config.Fail makes calls fail; a [Host] outlives a fabric as a
 // machine outlives a program, so that a test can restart one.
 //
-// Nothing listens and nothing can be joined: the paths in attachments lead nowhere, and the fabric is no
+// No packet is sent, so nothing is limited either: an ENI's bandwidth is noted, as faults are. Nothing listens and nothing can be joined: the paths in attachments lead nowhere, and the fabric is no
 // [network.Listener].
 package fake

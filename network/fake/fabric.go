@@ -172,6 +172,7 @@ func (f *Fabric) check(e network.ENI) error {
 		same := old.eni
 		same.SecurityGroups, same.AssignPublicIP, same.PrivateDNSName = e.SecurityGroups, e.AssignPublicIP, e.PrivateDNSName
 		same.PublicIPv4, same.NoSourceDestCheck, same.Description, same.Tags = e.PublicIPv4, e.NoSourceDestCheck, e.Description, e.Tags
+		same.Bandwidth = e.Bandwidth
 		if !reflect.DeepEqual(same, e) {
 			return fmt.Errorf("%w: it is %s (%s) in %s", network.ErrExists, old.eni.PrivateIPv4, old.eni.MAC, old.eni.Subnet)
 		}

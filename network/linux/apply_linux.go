@@ -129,6 +129,11 @@ func (a actor) doRouter(ctx context.Context, r *router, s step) error {
 		return r.dropRoute(s.Route)
 	case addNeighbor:
 		return r.addNeighbor(s.Neighbor)
+	case setLimit:
+		e, _ := a.state.ENI(s.ENI)
+		return r.setLimit(e)
+	case dropLimit:
+		return r.dropLimit(s.Limit)
 	case removeLink:
 		return r.dropLink(s.Link)
 	case setRuleset:

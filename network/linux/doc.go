@@ -59,6 +59,14 @@
 // network ACLs and routes of its subnet apply to it, with the addresses that a packet has at each of them. Public
 // addresses are translated 1 to 1 in the router, where the internet gateway of EC2 stands: rules see private ones.
 //
+// # Bandwidth
+//
+// An ENI's [network.Bandwidth] is enforced on the router's end of its link, before anything else in the one direction and
+// after it in the other, so a task cannot lift it, whatever capabilities it has. What exceeds it is dropped, not queued:
+// that needs neither a queue nor a link more for each ENI, and takes nothing from others. What a second's traffic at the
+// limit and 128 KiB are worth may pass at once after a pause. Faults that are injected queue in the task's namespace, before
+// the limit.
+//
 // # The host
 //
 // In the host's namespace there are one link for each VPC with routes to its CIDRs and public addresses, one nftables
@@ -102,5 +110,5 @@
 //     other firewalls [Fabric.Obstacles] and a warning in the log say which chain is in the way. With iptables-legacy
 //     rules cannot be seen: `iptables -I DOCKER-USER -i fardel-+ -j ACCEPT` and the same with -o let fardel's pass.
 //   - "Outside" is all that the host reaches beyond its links to VPCs: its local networks and containers of others, too.
-//   - Bandwidth and the number of connections are not limited per ENI; the kernel's table of connections is shared.
+//   - The number of connections is not limited per ENI; the kernel's table of connections is shared.
 package linux

@@ -22,7 +22,11 @@ func (r *router) makeENI(path string, e network.ENI, a network.Attachment, group
 		return err
 	}
 	defer ns.close()
-	if err := r.linkPort(ns, linkName(e.ID), group, e, a); err != nil {
+	err = r.linkPort(ns, linkName(e.ID), group, e, a)
+	if err == nil {
+		err = r.setLimit(e)
+	}
+	if err != nil {
 		return errors.Join(err, r.dropLink(linkName(e.ID)), clearMountPoint(path))
 	}
 	return nil

@@ -400,6 +400,9 @@ func (f *Fabric) change(r *router, have, want record) error {
 // exchange lets an ENI through as another one of the same addresses.
 func (f *Fabric) exchange(r *router, have, want network.ENI) error {
 	old, p := f.byID.port(have), f.byID.port(want)
+	if err := r.exchangeLimit(have, want); err != nil {
+		return err
+	}
 	if err := r.admit(&old, p); err != nil {
 		return err
 	}
@@ -451,7 +454,7 @@ func (f *Fabric) expel(rec record) error {
 
 // withdraw takes an ENI out of rulesets and routes.
 func (f *Fabric) withdraw(r *router, p port) error {
-	errs := []error{r.refuse(p), f.befriend(r.vpc, &p, nil), f.reroute(r, &p, nil), f.publish(r, &p, nil)}
+	errs := []error{r.refuse(p), f.befriend(r.vpc, &p, nil), f.reroute(r, &p, nil), f.publish(r, &p, nil), r.dropLimit(limitTable(p.ENI))}
 	for _, to := range portRoutes(p.ENI) {
 		if err := r.dropRoute(to); err != nil {
 			errs = append(errs, fmt.Errorf("drop route: %w", err))

@@ -28,6 +28,7 @@ type observedRouter struct {
 	Routes     map[route]bool
 	Tables     map[tableRule]bool // which packets have a route table of their own
 	Neighbors  map[neighbor]bool
+	Limits     map[string]bool // tables that limit bandwidth
 }
 
 // has reports whether there is a link.

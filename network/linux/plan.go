@@ -345,6 +345,9 @@ func (p *planner) planENIs() {
 				p.add(step{Do: addNeighbor, VPC: v.ID, Neighbor: at})
 			}
 		}
+		if name := limitTable(e); name != "" && !r.Limits[name] {
+			p.add(step{Do: setLimit, VPC: v.ID, ENI: e.ID})
+		}
 		if at := p.views[v.ID].Links[e.Subnet]; r.Links[linkName(e.ID)] != at {
 			p.add(step{Do: setLinkGroup, VPC: v.ID, Link: linkName(e.ID), Group: at})
 		}
@@ -388,12 +391,12 @@ func (p *planner) traces(id string) bool {
 
 // planLeftovers removes what is there and not wanted.
 func (p *planner) planLeftovers() {
-	vpcs, enis, links := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	vpcs, enis, links, limits := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, v := range p.State.VPCs {
 		vpcs[v.ID] = true
 	}
 	for _, e := range p.State.ENIs {
-		enis[e.ID], links[linkName(e.ID)] = true, true
+		enis[e.ID], links[linkName(e.ID)], limits[limitTable(e)] = true, true, true
 	}
 	for _, g := range p.State.NATGateways {
 		enis[g.ID], links[natLink(g)] = true, true
@@ -440,6 +443,11 @@ func (p *planner) planLeftovers() {
 		for _, link := range slices.Sorted(maps.Keys(p.Routers[vpc].Links)) {
 			if vpcs[vpc] && !links[link] {
 				p.add(step{Do: removeLink, VPC: vpc, Link: link})
+			}
+		}
+		for _, table := range slices.Sorted(maps.Keys(p.Routers[vpc].Limits)) {
+			if vpcs[vpc] && !limits[table] {
+				p.add(step{Do: dropLimit, VPC: vpc, Limit: table})
 			}
 		}
 	}

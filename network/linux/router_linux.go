@@ -92,6 +92,9 @@ func (r *router) observe() (observedRouter, error) {
 			o.Addrs[p.Addr()] = true
 		}
 	}
+	if o.Limits, err = r.limits(); err != nil {
+		return o, fmt.Errorf("list limits of %s: %w", r.vpc, err)
+	}
 	return o, errors.Join(r.observeRoutes(&o, names), r.observeTables(&o), r.observeNeighbors(&o, names))
 }
 

@@ -25,6 +25,7 @@ const (
 	setLinkGroup  action = "set group of link"
 	addTable      action = "add route table"
 	addNeighbor   action = "add neighbor"
+	setLimit      action = "limit bandwidth"
 	startForward  action = "start forwarding"
 	writeRecord   action = "write record"
 	setRuleset    action = "set ruleset"
@@ -32,6 +33,7 @@ const (
 	dropTable     action = "drop route table"
 	dropRoute     action = "drop route"
 	dropAddr      action = "drop address"
+	dropLimit     action = "drop limit"
 	removeENI     action = "remove ENI"
 	removeLink    action = "remove link"
 	removeUplink  action = "remove uplink"
@@ -42,7 +44,7 @@ const (
 
 func order() []action {
 	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
-		setLinkGroup, addRoute, addTable, addNeighbor, startForward, writeRecord, setRuleset, dropHostRoute, dropTable, dropRoute, dropAddr, removeENI, removeLink, removeUplink, removeRouter,
+		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
 		trimHostTable, dropHostTable}
 }
 
@@ -52,6 +54,7 @@ type step struct {
 	VPC      string
 	ENI      string // ID, of a NAT gateway or peering connection too
 	Link     string
+	Limit    string // name of a table
 	Addr     netip.Addr
 	Prefix   netip.Prefix
 	Route    route
@@ -64,7 +67,7 @@ type step struct {
 // String describes the step for logs and errors.
 func (s step) String() string {
 	words := []string{string(s.Do)}
-	for _, w := range []string{s.ENI, s.Link, s.Route.Link, s.Neighbor.Link} {
+	for _, w := range []string{s.ENI, s.Link, s.Limit, s.Route.Link, s.Neighbor.Link} {
 		if w != "" {
 			words = append(words, w)
 		}

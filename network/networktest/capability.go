@@ -14,6 +14,7 @@ const (
 	SecurityGroups Capability = "security groups that do not allow everything"
 	Isolation      Capability = "keeping tasks from the machine, and addresses that nobody has from everybody"
 	Outside        Capability = "public addresses"
+	Bandwidth      Capability = "limits of bandwidth"
 )
 
 // needs says which checks are about what a fabric may lack.
@@ -32,6 +33,7 @@ func needs() map[string][]Capability {
 		"packets between VPCs":                {SeveralVPCs},
 		"packets to addresses nobody has":     {Isolation},
 		"packets at random":                   {SecurityGroups, SeveralVPCs},
+		"bandwidth":                           {Bandwidth},
 	}
 }
 

@@ -163,6 +163,35 @@ func attachTwice(t *testing.T, s *rig) {
 	same(t, "list", s.list(t), []network.Attachment{first})
 }
 
+// bandwidth changes limits. Whether they are kept is not to be seen from packets one by one: that is for each fabric's own
+// tests.
+func bandwidth(t *testing.T, s *rig) {
+	state := vpc(t, 1)
+	limited, other := eni(state, 0), eni(state, 1)
+	limited.Bandwidth = network.Bandwidth{Ingress: 64_000, Egress: 100_000_000_000}
+	state.ENIs = []network.ENI{limited, other}
+	s.mustApply(t, state)
+	both := []network.Flow{flow(limited, other.PrivateIPv4, 80), flow(other, limited.PrivateIPv4, 80)}
+	s.compare(t, state, both)
+	for _, b := range []network.Bandwidth{{Egress: 64_000}, {}, {Ingress: 1_000_000}} {
+		first := s.list(t)
+		state.ENIs[0].Bandwidth = b
+		s.mustAttach(t, state.ENIs[0])
+		same(t, "attachments after another bandwidth", s.list(t), first)
+		s.compare(t, state, both)
+	}
+	s.reopen(t)
+	state.ENIs[0].Bandwidth = network.Bandwidth{}
+	s.mustApply(t, state)
+	s.compare(t, state, both)
+	for _, b := range []network.Bandwidth{{Ingress: -1}, {Egress: 63_999}, {Egress: 100_000_000_001}} {
+		wrong := eni(state, 2)
+		wrong.Bandwidth = b
+		_, err := s.Attach(t.Context(), wrong)
+		wantError(t, "Attach with a bandwidth out of range", err, network.ErrInvalid)
+	}
+}
+
 func attachBeforeApply(t *testing.T, s *rig) {
 	_, err := s.Attach(t.Context(), eni(vpc(t, 1), 0))
 	wantError(t, "Attach", err, network.ErrNotFound)

@@ -22,6 +22,7 @@ func Run(t *testing.T, machine func(t testing.TB) Fixture, lacks ...Capability) 
 		{"attach another ENI of the same ID", attachOther},
 		{"attach a used address", attachUsed},
 		{"attach many at once", attachMany},
+		{"bandwidth", bandwidth},
 		{"detach", detach},
 		{"detach gives the address back", detachAddress},
 		{"restart", restart},
