@@ -30,7 +30,11 @@ func (c *Cluster) RegisterTaskDefinition(ctx context.Context, def *task.TaskDefi
 		return nil, err
 	}
 	for {
-		p, err := c.prepare(ctx, def)
+		f, err := c.family(ctx, def.Family)
+		if err != nil {
+			return nil, err
+		}
+		p, err := c.prepare(def, f)
 		if err != nil {
 			return nil, err
 		}
@@ -86,30 +90,24 @@ type prepared struct {
 	changes []store.Change // they fail with store.ErrConflict when somebody else registers in the family first
 }
 
-// prepare makes the next revision of a family.
-func (c *core) prepare(ctx context.Context, def *task.TaskDefinition) (p prepared, err error) {
-	var family familyRecord
-	familyKey := prefixFamilies + def.Family
-	at, err := load(ctx, c.cfg.Store, familyKey, &family)
-	if err != nil {
-		return p, err
-	}
+// prepare makes the next revision of a family, which nobody has added to since it was read.
+func (c *core) prepare(def *task.TaskDefinition, f family) (p prepared, err error) {
 	if p.Digest, err = digestOf(def); err != nil {
 		return p, err
 	}
-	family.Last++
+	f.Last++
 	stored := def.Clone()
-	stored.Revision = family.Last
-	stored.TaskDefinitionARN = c.cfg.scope().TaskDefinition(def.Family, family.Last).String()
+	stored.Revision = f.Last
+	stored.TaskDefinitionARN = c.cfg.scope().TaskDefinition(def.Family, f.Last).String()
 	stored.Status = task.DefinitionActive
 	stored.Compatibilities = def.ValidLaunchTypes()
 	stored.RegisteredAt = time.Now().UTC()
 	p.Definition = stored
-	counter, err := put(familyKey, family, at)
+	counter, err := put(prefixFamilies+def.Family, f.familyRecord, f.at)
 	if err != nil {
 		return p, err
 	}
-	revision, err := put(keyDefinition(def.Family, family.Last), p.definitionRecord, 0)
+	revision, err := put(keyDefinition(def.Family, f.Last), p.definitionRecord, 0)
 	p.changes = []store.Change{counter, revision}
 	return p, err
 }
@@ -131,14 +129,14 @@ func (c *core) resolve(ctx context.Context, def *task.TaskDefinition) (p prepare
 	if err != nil {
 		return p, err
 	}
-	latest, err := c.latest(ctx, in.Family)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	f, err := c.family(ctx, in.Family)
+	if err != nil {
 		return p, err
 	}
-	if err == nil && latest.Digest == digest {
-		return prepared{definitionRecord: latest}, nil
+	if f.newest.Digest == digest {
+		return prepared{definitionRecord: f.newest}, nil
 	}
-	return c.prepare(ctx, in)
+	return c.prepare(in, f)
 }
 
 // digestOf identifies the content of a definition.
@@ -174,8 +172,11 @@ func (c *core) definition(ctx context.Context, name string) (*task.TaskDefinitio
 		return nil, err
 	}
 	if revision == 0 {
-		rec, err := c.latest(ctx, family)
-		return rec.Definition, err
+		f, err := c.family(ctx, family)
+		if err == nil && f.newest.Definition == nil {
+			err = fmt.Errorf("%w: task definition family %s has no active revision", ErrNotFound, family)
+		}
+		return f.newest.Definition, err
 	}
 	var rec definitionRecord
 	at, err := load(ctx, c.cfg.Store, keyDefinition(family, revision), &rec)
@@ -205,27 +206,33 @@ func (c *core) familyRevision(name string) (family string, revision int, err err
 	return family, revision, err
 }
 
-// latest reads the newest active revision of a family. It looks from the end, where that nearly always is.
-func (c *core) latest(ctx context.Context, family string) (found definitionRecord, err error) {
-	err = c.cfg.Store.View(ctx, func(r store.Reader) error {
-		var last familyRecord
-		if _, err := get(ctx, r, prefixFamilies+family, &last); err != nil {
+// family is what is registered under one name, as of one moment. What was never registered is the zero value.
+type family struct {
+	familyRecord
+	at     store.Revision   // of the record
+	newest definitionRecord // active revision; without a definition when there is none
+}
+
+// family reads a family. Its newest active revision is looked for from the end, where it nearly always is.
+func (c *core) family(ctx context.Context, name string) (f family, err error) {
+	err = c.cfg.Store.View(ctx, func(r store.Reader) (err error) {
+		if f.at, err = get(ctx, r, prefixFamilies+name, &f.familyRecord); err != nil {
 			return err
 		}
-		for revision := last.Last; revision > 0; revision-- {
+		for revision := f.Last; revision > 0; revision-- {
 			var rec definitionRecord
-			at, err := get(ctx, r, keyDefinition(family, revision), &rec)
+			at, err := get(ctx, r, keyDefinition(name, revision), &rec)
 			if err != nil {
 				return err
 			}
 			if at != 0 && rec.Definition.Status == task.DefinitionActive {
-				found = rec
+				f.newest = rec
 				return nil
 			}
 		}
-		return fmt.Errorf("%w: task definition family %s has no active revision", ErrNotFound, family)
+		return nil
 	})
-	return found, err
+	return f, err
 }
 
 // ListTaskDefinitions returns the registered definitions of a family, or of all families for "", by family and revision.
