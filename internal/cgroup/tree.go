@@ -11,7 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/fardel-io/fardel/internal/filelock"
 )
 
 // Tree is the part of the control group file systems below our parent.
@@ -123,8 +124,8 @@ func (t *Tree) dirs(name string) []string {
 	return dirs
 }
 
-// Lock makes the parent group and takes an exclusive lock on it, which ends with the process. It fails at once with
-// [ErrLocked] when another process, or another Tree of this one, has it.
+// Lock makes the parent group and takes an exclusive lock on it, which ends with the process. It fails with
+// [ErrLocked] when another process, or another Tree of this one, has it and keeps it for two seconds.
 func (t *Tree) Lock() (io.Closer, error) {
 	dir := t.dir("memory", "")
 	for {
@@ -143,9 +144,13 @@ func (t *Tree) Lock() (io.Closer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		err = filelock.Lock(f)
+		if errors.Is(err, filelock.ErrLocked) {
+			err = fmt.Errorf("%s: %w", dir, ErrLocked)
+		}
+		if err != nil {
 			f.Close()
-			return nil, fmt.Errorf("%s: %w", dir, ErrLocked)
+			return nil, err
 		}
 		held, err := f.Stat()
 		now, nowErr := os.Stat(dir)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -233,14 +234,19 @@ func (m *machine) populate(t testing.TB) netip.Addr {
 	host, err := openNamespace(m.host)
 	must(t, err)
 	defer host.close()
-	link := func(n *namespace, own, other netip.Addr) {
-		l, err := n.handle.LinkByName("lan0")
-		must(t, err)
-		must(t, n.handle.AddrAdd(l, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(own, 64)), Flags: unix.IFA_F_NODAD}))
-		must(t, n.handle.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: other.AsSlice()}))
+	// Neighbours are told to each other: a link whose own link-local address is still in doubt asks for nobody, for
+	// seconds.
+	there, err := ns.handle.LinkByName("lan0")
+	must(t, err)
+	here, err := host.handle.LinkByName("lan0")
+	must(t, err)
+	join := func(n *namespace, own netlink.Link, addr, other netip.Addr, at net.HardwareAddr) {
+		must(t, n.handle.AddrAdd(own, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(addr, 64)), Flags: unix.IFA_F_NODAD}))
+		must(t, n.handle.RouteAdd(&netlink.Route{LinkIndex: own.Attrs().Index, Gw: other.AsSlice()}))
+		must(t, n.handle.NeighSet(&netlink.Neigh{LinkIndex: own.Attrs().Index, Family: unix.AF_INET6, State: netlink.NUD_PERMANENT, IP: other.AsSlice(), HardwareAddr: at}))
 	}
-	link(ns, hostIPv6().Prev(), hostIPv6())
-	link(host, hostIPv6(), hostIPv6().Prev())
+	join(ns, there, hostIPv6().Prev(), hostIPv6(), here.Attrs().HardwareAddr)
+	join(host, here, hostIPv6(), hostIPv6().Prev(), there.Attrs().HardwareAddr)
 	must(t, inNamespace(host.file, func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0) }))
 	return outside
 }

@@ -10,11 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fardel-io/fardel/internal/cgroup"
+	"github.com/fardel-io/fardel/internal/filelock"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/oci"
 )
@@ -104,8 +104,12 @@ func (d *Driver) lockDir() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return errors.Join(fmt.Errorf("%s is locked: another process uses this directory; give each its own Config.Dir", path), f.Close())
+	err = filelock.Lock(f)
+	if errors.Is(err, filelock.ErrLocked) {
+		err = fmt.Errorf("%s is locked: another process uses this directory; give each its own Config.Dir", path)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
 	}
 	d.onClose(f.Close)
 	return nil
