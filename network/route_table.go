@@ -37,7 +37,7 @@ const (
 //   - a peering connection of the VPC.
 //
 // Inside the VPC's CIDRs a destination is a whole CIDR with the target local, or all of one subnet's CIDR with an ENI or
-// a NAT gateway as target. Packets within a subnet are not routed by any.
+// a NAT gateway as target, or [TargetBlackhole] since that is gone. Packets within a subnet are not routed by any.
 type Route struct {
 	Destination netip.Prefix `json:"destinationCidrBlock,omitzero"`     // IPv4 or IPv6
 	PrefixList  string       `json:"destinationPrefixListId,omitempty"` // instead of Destination

@@ -95,7 +95,7 @@ func (v *validator) checkBeside(path string, vpc VPC, target string, d netip.Pre
 	case slices.ContainsFunc(blocks, func(c netip.Prefix) bool { return contains(c, d) }):
 		if slices.Contains(blocks, d) {
 			v.add(path+".target", "InvalidParameterValue", "%s is a CIDR of %s, so the route to it must be local", d, vpc.ID)
-		} else if !v.blocks[vpc.ID][d] || !nat && !eni {
+		} else if !v.blocks[vpc.ID][d] || !nat && !eni && target != TargetBlackhole {
 			v.add(path+".target", "InvalidParameterValue", "%s is inside %s, so the route to it must be to all of a subnet, and to an ENI or a NAT gateway", d, vpc.ID)
 		}
 	case linkLocal().Overlaps(d) && d.Bits() > linkLocal().Bits(), linkLocalIPv6().Overlaps(d) && d.Bits() > linkLocalIPv6().Bits():

@@ -147,6 +147,9 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 			owing = append(owing, rec)
 		}
 	}
+	if net, err = c.disassociate(ctx, net); err != nil {
+		return err
+	}
 	if err := c.cfg.Fabric.Apply(ctx, net); err != nil {
 		return fmt.Errorf("scheduler: apply network: %w", err)
 	}
@@ -303,6 +306,7 @@ func (c *core) changed(ctx context.Context, e store.Event) error {
 	case rec.Task.LastStatus >= task.Stopped:
 		delete(c.assigned, id)
 		c.release(id)
+		c.releaseInterface(ctx, rec.ENI.ID)
 	case !c.assigned[id]:
 		return c.assign(ctx, rec)
 	case rec.Task.DesiredStatus >= task.Stopped:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fardel-io/fardel/network"
+	"github.com/fardel-io/fardel/task"
 )
 
 // Network returns the cluster's VPCs, subnets, security groups and routes, without ENIs.
@@ -45,20 +46,11 @@ func (c *core) setNetwork(ctx context.Context, s network.State) error {
 	if err != nil {
 		return err
 	}
-	whole := s
-	whole.ENIs = nil
-	for _, rec := range recs {
-		whole.ENIs = append(whole.ENIs, rec.ENI)
-	}
+	whole := withInterfaces(s, recs)
 	if err := network.Validate(whole); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	var stored network.State
-	at, err := load(ctx, c.cfg.Store, keyNetwork, &stored)
-	if err != nil {
-		return err
-	}
-	if err := c.storeNetwork(ctx, s, at); err != nil {
+	if err := c.replaceNetwork(ctx, s); err != nil {
 		return err
 	}
 	c.net = s
@@ -67,4 +59,90 @@ func (c *core) setNetwork(ctx context.Context, s network.State) error {
 		return fmt.Errorf("scheduler: apply network: %w", err)
 	}
 	return nil
+}
+
+// withInterfaces returns the network with the interfaces of tasks.
+func withInterfaces(s network.State, live []taskRecord) network.State {
+	s.ENIs = nil
+	for _, rec := range live {
+		s.ENIs = append(s.ENIs, rec.ENI)
+	}
+	return s
+}
+
+// releaseInterface takes an interface that is deleted from elastic addresses and routes that name it. The fabric has done
+// with it before that: the address answers nobody, and the routes lead nowhere. What goes wrong is left to the next start,
+// which does the same.
+func (c *core) releaseInterface(ctx context.Context, eni string) {
+	is := func(id string) bool { return id == eni }
+	c.mu.Lock()
+	_, named := c.net.WithoutInterfaces(is)
+	c.mu.Unlock()
+	if !named {
+		return
+	}
+	c.placing.Lock()
+	defer c.placing.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left, _ := c.net.WithoutInterfaces(is)
+	recs, err := c.live(ctx)
+	if err == nil {
+		err = c.replaceNetwork(ctx, left)
+	}
+	if err == nil {
+		c.net = left
+		err = c.cfg.Fabric.Apply(ctx, withInterfaces(left, recs))
+	}
+	if err != nil && ctx.Err() == nil {
+		c.cfg.Logger.Error("elastic addresses or routes still name an interface that is gone", "networkInterfaceId", eni, "error", err)
+	}
+}
+
+// disassociate does for the interfaces that tasks had which ended while no cluster ran. s has those of the others.
+func (c *core) disassociate(ctx context.Context, s network.State) (network.State, error) {
+	there := map[string]bool{}
+	for _, e := range s.ENIs {
+		there[e.ID] = true
+	}
+	left, changed := s.WithoutInterfaces(func(id string) bool { return !there[id] })
+	if !changed {
+		return s, nil
+	}
+	stored := left
+	stored.ENIs = nil
+	return left, c.replaceNetwork(ctx, stored)
+}
+
+// replaceNetwork stores the network in the place of the one that is stored.
+func (c *core) replaceNetwork(ctx context.Context, s network.State) error {
+	var stored network.State
+	at, err := load(ctx, c.cfg.Store, keyNetwork, &stored)
+	if err != nil {
+		return err
+	}
+	return c.storeNetwork(ctx, s, at)
+}
+
+// NetworkInterface returns the task's network interface as EC2 describes it, with the public address that it has at the
+// moment, which ECS's records of tasks lack: its own, or that of an elastic address. With AssignPublicIP and without a
+// public address it shares one of the machine's. It fails with [ErrNotFound] for a task that is STOPPED: its interface is
+// deleted.
+func (r *Run) NetworkInterface(ctx context.Context) (network.ENI, error) {
+	if err := r.c.authorize(ctx, "ec2:DescribeNetworkInterfaces", "*", nil); err != nil {
+		return network.ENI{}, err
+	}
+	var rec taskRecord
+	at, err := load(ctx, r.c.cfg.Store, prefixTasks+r.id, &rec)
+	if err != nil {
+		return network.ENI{}, err
+	}
+	if at == 0 || rec.Task.LastStatus >= task.Stopped {
+		return network.ENI{}, fmt.Errorf("%w: network interface of task %s", ErrNotFound, r.id)
+	}
+	eni := rec.ENI
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	eni.PublicIPv4, eni.AssignPublicIP = r.c.net.PublicIPv4(eni)
+	return eni, nil
 }

@@ -16,40 +16,74 @@ import (
 type ledger struct {
 	capacity  task.Size // 0 is no limit
 	reserved  task.Size
+	net       network.State // whose subnets and pools addresses come from
 	addresses *network.Allocator
 	tasks     map[string]reservation
 }
 
 // reservation is one task's part of a ledger.
 type reservation struct {
-	size   task.Size
-	subnet string
-	addr   netip.Addr
+	size     task.Size
+	subnet   string
+	addr     netip.Addr
+	ipv6     netip.Addr // the zero value is none
+	isPublic bool       // it has a public address: its own, or for the zero value of public one of the machine's
+	public   netip.Addr
+}
+
+// reservationOf is what a live task has reserved.
+func reservationOf(rec *taskRecord) reservation {
+	e := rec.ENI
+	return reservation{size: sizeOf(&rec.Task), subnet: e.Subnet, addr: e.PrivateIPv4, ipv6: e.IPv6, isPublic: e.AssignPublicIP, public: e.PublicIPv4}
 }
 
 // newLedger returns the ledger of tasks that live already. s has their ENIs.
 func newLedger(s network.State, live []taskRecord, capacity task.Size) *ledger {
-	l := &ledger{capacity: capacity, addresses: network.NewAllocator(s), tasks: map[string]reservation{}}
-	for _, rec := range live {
-		l.add(rec.Task.ID(), reservation{sizeOf(&rec.Task), rec.ENI.Subnet, rec.ENI.PrivateIPv4})
+	l := &ledger{capacity: capacity, net: s, addresses: network.NewAllocator(s), tasks: map[string]reservation{}}
+	for i := range live {
+		l.add(live[i].Task.ID(), reservationOf(&live[i]))
 	}
 	return l
 }
 
-// reserve takes a size and an address in one of the subnets for a task, or nothing.
-func (l *ledger) reserve(id string, size task.Size, subnets []string) (subnet string, addr netip.Addr, err error) {
+// reserve takes a size and addresses in one of the subnets for a task, or nothing.
+func (l *ledger) reserve(id string, size task.Size, where location) (reservation, error) {
 	if err := fits("all tasks together", task.Size{CPU: l.reserved.CPU + size.CPU, Memory: l.reserved.Memory + size.Memory}, l.capacity); err != nil {
-		return "", netip.Addr{}, err
+		return reservation{}, err
 	}
-	subnet, addr, err = l.addresses.Allocate(subnets)
-	if errors.Is(err, network.ErrNoAddress) {
-		return "", netip.Addr{}, &PlacementError{"RESOURCE:ENI", err.Error()}
+	r := reservation{size: size}
+	if err := l.address(&r, where); err != nil {
+		l.addresses.Release(r.subnet, r.addr)
+		l.addresses.ReleaseIPv6(r.subnet, r.ipv6)
+		if errors.Is(err, network.ErrNoAddress) {
+			return reservation{}, &PlacementError{"RESOURCE:ENI", err.Error()}
+		}
+		return reservation{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err != nil {
-		return "", netip.Addr{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	l.add(id, r)
+	return r, nil
+}
+
+// address takes the addresses of an ENI: a private one, one of IPv6 if the subnet says so, and a public one. A cluster
+// without a pool has its tasks share an address of the machine's, by which they reach the outside and are not reached.
+func (l *ledger) address(r *reservation, where location) (err error) {
+	if r.subnet, r.addr, err = l.addresses.Allocate(where.Subnets); err != nil {
+		return err
 	}
-	l.add(id, reservation{size, subnet, addr})
-	return subnet, addr, nil
+	subnet, _ := l.net.Subnet(r.subnet)
+	if subnet.AssignIPv6AddressOnCreation {
+		if r.ipv6, err = l.addresses.AllocateIPv6(r.subnet); err != nil {
+			return err
+		}
+	}
+	r.isPublic = where.AssignPublicIP
+	if where.asSubnet {
+		r.isPublic = subnet.MapPublicIPOnLaunch
+	}
+	if r.isPublic && len(l.net.PublicIPv4Pools) > 0 {
+		r.public, err = l.addresses.AllocatePublic("")
+	}
+	return err
 }
 
 func (l *ledger) add(id string, r reservation) {
@@ -68,6 +102,8 @@ func (l *ledger) release(id string) {
 	l.reserved.CPU -= r.size.CPU
 	l.reserved.Memory -= r.size.Memory
 	l.addresses.Release(r.subnet, r.addr)
+	l.addresses.ReleaseIPv6(r.subnet, r.ipv6)
+	l.addresses.ReleasePublic(r.public)
 }
 
 // fits checks a size against a limit of which 0 is none.
@@ -116,40 +152,51 @@ func sizeOf(t *task.Task) task.Size {
 	return task.Size{CPU: task.CPUUnits(cpu), Memory: task.MiB(memory)}
 }
 
+// location is a network configuration with nothing left out.
+type location struct {
+	AWSVPCConfiguration
+	asSubnet bool // AssignPublicIP is as the subnet's MapPublicIPOnLaunch says, for the caller said nothing
+}
+
 // resolveNetwork fills in what a network configuration leaves out, and checks that what it names exists, in one VPC.
-func resolveNetwork(s network.State, n *AWSVPCConfiguration) (AWSVPCConfiguration, error) {
+// A subnet's MapPublicIPOnLaunch counts where the caller leaves all of it out: assignPublicIp is DISABLED otherwise,
+// whatever the subnet says (ECS).
+func resolveNetwork(s network.State, n *AWSVPCConfiguration) (location, error) {
+	asSubnet := n == nil
 	if n == nil {
 		subnets := defaultSubnets(s)
 		if len(subnets) == 0 {
-			return AWSVPCConfiguration{}, fmt.Errorf("%w: Network Configuration must be provided when networkMode 'awsvpc' is specified. "+
+			return location{}, fmt.Errorf("%w: Network Configuration must be provided when networkMode 'awsvpc' is specified. "+
 				"(The cluster has no default VPC.)", ErrInvalid)
 		}
-		n = &AWSVPCConfiguration{Subnets: subnets, AssignPublicIP: true}
+		n = &AWSVPCConfiguration{Subnets: subnets, AssignPublicIP: slices.ContainsFunc(s.Subnets, func(sn network.Subnet) bool {
+			return sn.MapPublicIPOnLaunch && slices.Contains(subnets, sn.ID)
+		})}
 	}
 	vpc := ""
 	for _, id := range n.Subnets {
 		i := slices.IndexFunc(s.Subnets, func(sn network.Subnet) bool { return sn.ID == id })
 		switch {
 		case i < 0:
-			return AWSVPCConfiguration{}, fmt.Errorf("%w: the subnet ID '%s' does not exist", ErrInvalid, id)
+			return location{}, fmt.Errorf("%w: the subnet ID '%s' does not exist", ErrInvalid, id)
 		case vpc != "" && s.Subnets[i].VPC != vpc:
-			return AWSVPCConfiguration{}, fmt.Errorf("%w: subnets must be in the same VPC: %s is in %s and not in %s", ErrInvalid, id, s.Subnets[i].VPC, vpc)
+			return location{}, fmt.Errorf("%w: subnets must be in the same VPC: %s is in %s and not in %s", ErrInvalid, id, s.Subnets[i].VPC, vpc)
 		}
 		vpc = s.Subnets[i].VPC
 	}
-	out := *n
+	out := location{*n, asSubnet}
 	if len(out.SecurityGroups) == 0 {
 		i := slices.IndexFunc(s.SecurityGroups, func(g network.SecurityGroup) bool {
 			return g.VPC == vpc && g.Name == network.DefaultGroupName
 		})
 		if i < 0 {
-			return AWSVPCConfiguration{}, fmt.Errorf("%w: VPC %s has no default security group: name one", ErrInvalid, vpc)
+			return location{}, fmt.Errorf("%w: VPC %s has no default security group: name one", ErrInvalid, vpc)
 		}
 		out.SecurityGroups = []string{s.SecurityGroups[i].ID}
 	}
 	for _, id := range out.SecurityGroups {
 		if !slices.ContainsFunc(s.SecurityGroups, func(g network.SecurityGroup) bool { return g.ID == id && g.VPC == vpc }) {
-			return AWSVPCConfiguration{}, fmt.Errorf("%w: the security group '%s' does not exist in VPC %s", ErrInvalid, id, vpc)
+			return location{}, fmt.Errorf("%w: the security group '%s' does not exist in VPC %s", ErrInvalid, id, vpc)
 		}
 	}
 	return out, nil

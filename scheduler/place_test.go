@@ -21,20 +21,20 @@ func vpc(t *testing.T) network.State {
 func TestLedgerReserves(t *testing.T) {
 	s := vpc(t)
 	l := newLedger(s, nil, task.Size{CPU: 1024, Memory: 2048})
-	subnets := defaultSubnets(s)
+	where := location{AWSVPCConfiguration: AWSVPCConfiguration{Subnets: defaultSubnets(s)}}
 	small := task.Size{CPU: 512, Memory: 512}
 	for _, id := range []string{"a", "b"} {
-		if _, _, err := l.reserve(id, small, subnets); err != nil {
+		if _, err := l.reserve(id, small, where); err != nil {
 			t.Fatalf("reserve %s: %v", id, err)
 		}
 	}
 	var full *PlacementError
-	if _, _, err := l.reserve("c", small, subnets); !errors.As(err, &full) || full.Reason != "RESOURCE:CPU" {
+	if _, err := l.reserve("c", small, where); !errors.As(err, &full) || full.Reason != "RESOURCE:CPU" {
 		t.Errorf("third half of the CPU: %v, want RESOURCE:CPU", err)
 	}
 	l.release("a")
 	l.release("a")
-	if _, _, err := l.reserve("c", small, subnets); err != nil {
+	if _, err := l.reserve("c", small, where); err != nil {
 		t.Errorf("after a release: %v", err)
 	}
 	if l.reserved.CPU != 1024 {
@@ -45,15 +45,37 @@ func TestLedgerReserves(t *testing.T) {
 func TestLedgerRunsOutOfAddresses(t *testing.T) {
 	s := vpc(t)
 	l := newLedger(s, nil, task.Size{})
-	subnets := defaultSubnets(s)[:1] // a /28 has 11 addresses for tasks
+	where := location{AWSVPCConfiguration: AWSVPCConfiguration{Subnets: defaultSubnets(s)[:1]}} // a /28 has 11 addresses for tasks
 	var err error
 	n := 0
 	for ; err == nil && n < 20; n++ {
-		_, _, err = l.reserve(string(rune('a'+n)), task.Size{}, subnets)
+		_, err = l.reserve(string(rune('a'+n)), task.Size{}, where)
 	}
 	var full *PlacementError
 	if !errors.As(err, &full) || full.Reason != "RESOURCE:ENI" || n != 12 {
 		t.Errorf("%d reservations ended with %v, want RESOURCE:ENI at the 12th", n, err)
+	}
+}
+
+func TestLedgerGivesBackWhatItTookInVain(t *testing.T) {
+	s := vpc(t)
+	s.PublicIPv4Pools = []network.PublicIPv4Pool{{ID: network.NewID("ipv4pool-ec2", "a"), CIDRs: []netip.Prefix{netip.MustParsePrefix("203.0.113.1/32")}}}
+	l := newLedger(s, nil, task.Size{})
+	where := location{AWSVPCConfiguration: AWSVPCConfiguration{Subnets: defaultSubnets(s)[:1], AssignPublicIP: true}}
+	if r, err := l.reserve("a", task.Size{CPU: 256}, where); err != nil || r.public.String() != "203.0.113.1" {
+		t.Fatalf("the only public address: %+v, %v", r, err)
+	}
+	free := l.addresses.Free(where.Subnets[0])
+	var full *PlacementError
+	if _, err := l.reserve("b", task.Size{CPU: 256}, where); !errors.As(err, &full) || full.Reason != "RESOURCE:ENI" {
+		t.Errorf("one more: %v, want RESOURCE:ENI", err)
+	}
+	if got := l.addresses.Free(where.Subnets[0]); got != free || l.reserved.CPU != 256 {
+		t.Errorf("%d private addresses free and %d CPU units reserved after the refusal, want %d and 256", got, l.reserved.CPU, free)
+	}
+	l.release("a")
+	if _, err := l.reserve("b", task.Size{CPU: 256}, where); err != nil {
+		t.Errorf("after a release: %v", err)
 	}
 }
 

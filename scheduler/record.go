@@ -90,6 +90,9 @@ func (b *recordBuilder) container(taskARN string, i int) task.Container {
 			AttachmentID: uuid(b.id, "eni"), PrivateIPv4Address: b.eni.PrivateIPv4.String(),
 		}},
 	}
+	if b.eni.IPv6.IsValid() {
+		c.NetworkInterfaces[0].IPv6Address = b.eni.IPv6.String()
+	}
 	if d.Memory > 0 {
 		c.Memory = strconv.FormatInt(int64(d.Memory), 10)
 	}
@@ -99,7 +102,7 @@ func (b *recordBuilder) container(taskARN string, i int) task.Container {
 	return c
 }
 
-// attachment is the interface as DescribeTasks shows it. The public address is not in it (ECS).
+// attachment is the interface as DescribeTasks shows it. Neither the public address nor that of IPv6 is in it (ECS).
 func (b *recordBuilder) attachment() task.Attachment {
 	return task.Attachment{
 		ID: uuid(b.id, "eni"), Type: task.AttachmentENI, Status: task.AttachmentPrecreated,

@@ -23,7 +23,7 @@ type RunOptions struct {
 	LaunchType task.LaunchType // "" is FARGATE
 
 	// NetworkConfiguration is where the task's interface goes. Nil is the default subnets of the default VPC, its default
-	// security group, and a public address.
+	// security group, and a public address if the subnet has MapPublicIPOnLaunch, as default ones have.
 	NetworkConfiguration *AWSVPCConfiguration
 
 	Overrides            *task.TaskOverride // at most 8192 characters as JSON
@@ -46,7 +46,10 @@ type RunOptions struct {
 type AWSVPCConfiguration struct {
 	Subnets        []string // 1 to 16 IDs, of one VPC; the cluster chooses among them
 	SecurityGroups []string // at most 5 IDs; none is the VPC's default group
-	AssignPublicIP bool     // without a public address nothing outside the VPC can be reached
+	// AssignPublicIP is assignPublicIp ENABLED, and false is DISABLED, whatever the subnet says: without a public address
+	// nothing outside the VPC can be reached but by a NAT gateway. The address is the task's own if the network has a
+	// [network.PublicIPv4Pool], and released when the task ends; [Run.NetworkInterface] tells it. Else it is the machine's.
+	AssignPublicIP bool
 }
 
 // Limits of RunTask (ECS).
@@ -148,6 +151,8 @@ func (o RunOptions) check() error {
 	check(consists(o.StartedBy, 0, 128, letters+digits+"/_-"), "startedBy %q must be at most 128 letters, digits, - _ and /", o.StartedBy)
 	check(printable(o.ClientToken, 64), "client token %q must be at most 64 printable ASCII characters", o.ClientToken)
 	if n := o.NetworkConfiguration; n != nil {
+		// ECS: interfaces of tasks on EC2 never have one.
+		check(!n.AssignPublicIP || o.launchType() == task.LaunchTypeFargate, "Assign public IP is not supported for this launch type.")
 		check(len(n.Subnets) > 0, "subnets can not be empty.")
 		check(len(n.Subnets) <= maxSubnets, "%d subnets, at most %d are allowed", len(n.Subnets), maxSubnets)
 		check(len(n.SecurityGroups) <= maxSecurityGroups, "%d security groups, at most %d are allowed", len(n.SecurityGroups), maxSecurityGroups)
@@ -234,7 +239,7 @@ func (c *Cluster) runConditions(def, eff *task.TaskDefinition, o RunOptions) con
 	defer c.mu.Unlock()
 	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
 	if err != nil && o.NetworkConfiguration != nil {
-		where = *o.NetworkConfiguration // placement says what is wrong with it, to whoever may run the task
+		where.AWSVPCConfiguration = *o.NetworkConfiguration // placement says what is wrong with it, to whoever may run the task
 	}
 	k.set("ecs:subnet", where.Subnets...)
 	k.setBool("ecs:auto-assign-public-ip", where.AssignPublicIP)
@@ -295,14 +300,14 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 	if err != nil {
 		return taskRecord{}, err
 	}
-	subnet, addr, err := c.ledger.reserve(id, size, where.Subnets)
+	r, err := c.ledger.reserve(id, size, where)
 	if err != nil {
 		return taskRecord{}, err
 	}
 	now := time.Now().UTC()
 	eni := network.ENI{
-		ID: network.NewID("eni", id), Subnet: subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: addr,
-		MAC: network.NewMAC(id), AssignPublicIP: where.AssignPublicIP,
+		ID: network.NewID("eni", id), Subnet: r.subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: r.addr, IPv6: r.ipv6,
+		MAC: network.NewMAC(id), AssignPublicIP: r.isPublic, PublicIPv4: r.public,
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
 	return taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations}, nil

@@ -54,6 +54,12 @@ type Config struct {
 	// when this machine has routes there.
 	CIDR netip.Prefix
 
+	// RoutedPublicAddresses says that the outside knows the way to the network's pools of public addresses, and to the IPv6
+	// addresses of its VPCs, and that it leads to this machine: tasks are known by them there. If not, the addresses are
+	// good on this machine, and for those beyond it that send to them through it; what tasks send to the outside has the
+	// machine's address.
+	RoutedPublicAddresses bool
+
 	// DNS are name servers that tasks ask instead of their VPC's own, which is left out then. Nil is the VPC's own, at
 	// 169.254.169.253: it knows the names of tasks and of Zones, and asks Upstreams for all else.
 	DNS []netip.Addr

@@ -86,7 +86,8 @@ func outcome(err error) int {
 	return 0
 }
 
-// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT",
+// inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
+// PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
 // "resolve NAME", "chatter LINES" and "router".
 func inContainer() int {
 	if len(os.Args) != 2 {
@@ -103,9 +104,18 @@ func inContainer() int {
 		fmt.Println("serving")
 		for {
 			if conn, err := l.Accept(); err == nil {
+				fmt.Fprintln(conn, conn.RemoteAddr().(*net.TCPAddr).IP)
 				conn.Close()
 			}
 		}
+	case "outside":
+		return outcome(serveOutside(rest))
+	case "ask":
+		fmt.Println(hear(rest, time.Minute))
+		return 0
+	case "try":
+		fmt.Println(hear(rest, 2*time.Second))
+		return 0
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0

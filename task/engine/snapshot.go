@@ -48,6 +48,10 @@ func (w *worker) network() metadata.Network {
 		n.IPv4Subnet = w.subnet.CIDR
 		n.Gateway4 = netip.PrefixFrom(w.subnet.Gateway(), w.subnet.CIDR.Bits())
 	}
+	if w.eni.IPv6.IsValid() {
+		n.IPv6, n.IPv6Subnet = []netip.Addr{w.eni.IPv6}, w.subnet.IPv6CIDR
+		n.Gateway6 = netip.PrefixFrom(network.IPv6Gateway(), w.subnet.IPv6CIDR.Bits())
+	}
 	return n
 }
 
