@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-race test-cgroup2 test-cgroup2-short check lint bench bench-cgroup2 setup clean
+.PHONY: help run test test-plain test-root test-race test-cgroup2 test-cgroup2-short check lint bench bench-launch bench-scale bench-network bench-policy bench-cgroup2 setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -47,12 +47,25 @@ check: ## what takes seconds: format, vet for Linux and for others, the rules of
 lint: ## the linters of .golangci.yml; the first time builds them for some minutes
 	$(GO) run $(GOLANGCI_LINT) run
 
-bench: ## what a launch costs, beside runc, ctr, docker and podman; the network, beside a bridge and CNI's; a decision, beside other policy engines; the store
+bench: bench-launch bench-network bench-policy bench-scale ## all of the following; about half an hour
+
+bench-launch: ## what a launch costs, beside runc, ctr, docker and podman
 	@.ci/setup bench
 	@$(GO) build -o bin/launch ./internal/bench/launch
-	@$(SUDO) ./bin/launch
+	@$(SUDO) ./bin/launch -only unshare,runc,fardel,ctr,docker,podman,scale
+
+bench-scale: ## 100 launches at once, 300 idle tasks for five minutes, their adoption, beside runc, docker and podman; the state of 10,000 tasks
+	@.ci/setup bench
+	@$(GO) build -o bin/launch ./internal/bench/launch
+	@$(SUDO) ./bin/launch -only burst,idle,peers
+	$(GO) test -count=1 -run '^TestStateIsBounded$$' -v ./scheduler -tasks 10000
+
+bench-network: ## the network, beside a bridge and CNI's
+	@.ci/setup bench
 	@$(GO) build -o bin/network ./internal/bench/network
 	@$(SUDO) ./bin/network
+
+bench-policy: ## a decision, beside other policy engines; definitions; the store
 	$(GO) test -run '^$$' -bench . ./task/... ./network ./policy/... ./scheduler/store/...
 	cd internal/bench/policy && $(GO) test -run '^$$' -bench . -benchmem
 

@@ -113,7 +113,11 @@ func (w *worker) run(ctx context.Context) {
 	defer w.watchers.Wait()
 	defer close(w.unwatch)
 	defer cancel()
+	began := time.Now()
 	w.adopt(ctx)
+	if w.rec.LastStatus > task.Provisioning {
+		w.took("adopt", began)
+	}
 	wait := retryFirst
 	for ctx.Err() == nil {
 		w.takeStop()

@@ -2,12 +2,14 @@
 // runc, ctr, docker and podman, all with the same image and command, one after the other, round by round, on the machine
 // it runs on.
 //
-//	make bench
+//	make bench-launch bench-scale
 //	go build -o /tmp/launch ./internal/bench/launch && sudo /tmp/launch [-n 20] [-json] [-only fardel,ctr]
 //
-// It prints four tables: the time of a whole launch, where the time of fardel's goes, what running tasks cost in memory,
-// and whether they slow down the next launch and in which phase. -only scale is the last two. It needs root, a static
-// busybox and runc; of the others those that are missing are left out, with a line that says so.
+// It prints the time of a whole launch and where the time of fardel's goes; what running tasks cost in memory, and whether
+// they slow down the next launch and in which phase (-only scale); how long 100 launches at once take and how much memory
+// meanwhile (burst); and what 300 idle tasks cost in five minutes, and how long it takes to take them over after the host
+// program was killed (idle). With peers, runc, docker and podman take part in the last two. It needs root, a static busybox
+// and runc; of the others those that are missing are left out, with a line that says so.
 //
 // # What it touches
 //
@@ -28,5 +30,9 @@
 // process. On a busy machine the least time says more than the median; the load average is in the head of the report.
 //
 // Memory is in PSS, the share of a process when pages that several use are divided among them, so that sums are true.
-// Memory of the kernel is not in it.
+// Memory of the kernel is not in it; where a column has it, it is the machine's, whoever made it use that.
+//
+// In a burst and while tasks are idle, everything that holds them counts but their own processes: of fardel the host
+// program, with containerd embedded, and the shims; of docker dockerd, containerd, its shims and, in a burst, the commands;
+// of podman conmon and the commands. CPU time is that of the scheduler, in nanoseconds, of threads that live at both ends.
 package main

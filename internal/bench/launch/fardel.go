@@ -15,11 +15,16 @@ import (
 	"github.com/fardel-io/fardel/task"
 )
 
-// definition is a Fargate task of one container, of the smallest size. The stopTimeout is Fargate's least: sleep is the
+// definition is a Fargate task of one container, of the smallest size, with the log driver that most have. The stopTimeout is Fargate's least: sleep is the
 // first process of its PID namespace, where it does not notice SIGTERM.
 const definition = `{
 	"family": "launch-%[2]s", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
-	"containerDefinitions": [{"name": "app", "image": %[1]q, "command": ["/bin/%[2]s"%[3]s], "stopTimeout": 2}]
+	"executionRoleArn": "arn:aws:iam::123456789012:role/launch",
+	"containerDefinitions": [{
+		"name": "app", "image": %[1]q, "command": ["/bin/%[2]s"%[3]s], "stopTimeout": 2,
+		"logConfiguration": {"logDriver": "awslogs", "options":
+			{"awslogs-region": "us-east-1", "awslogs-group": "launch", "awslogs-stream-prefix": "app"}}
+	}]
 }`
 
 // nobody is a name server for the tasks, which ask none: an address for documentation. The machine's own may be in a

@@ -37,6 +37,9 @@ func inside(ctx context.Context, o options, out io.Writer) error {
 		r.Scale, err = measureScale(ctx, w, o.n, say)
 		errs = append(errs, err)
 	}
+	if ctx.Err() == nil && (o.wants("burst") || o.wants("idle")) {
+		errs = append(errs, r.measureCrowds(ctx, w, o, say))
+	}
 	if ctx.Err() == nil {
 		errs = append(errs, r.launches(ctx, w, o, say))
 	}

@@ -38,7 +38,9 @@ func TestRun(t *testing.T) {
 		lane.Command(t, name)
 	}
 	var out bytes.Buffer
-	if err := outside(t.Context(), options{n: 2, json: true, only: []string{"unshare", "runc", "fardel"}}, &out); err != nil {
+	if err := outside(t.Context(), options{
+		n: 2, json: true, only: []string{"unshare", "runc", "fardel", "burst", "idle"}, burst: 3, idle: 2, hold: time.Second,
+	}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
@@ -52,6 +54,17 @@ func TestRun(t *testing.T) {
 		}
 		LeftOut []leftOut
 		Phases  []struct{ Name string }
+		Bursts  []struct {
+			Name string
+			Took struct{ MedianMs float64 }
+			Peak memory
+		}
+		Idles []struct {
+			Name  string
+			Tasks int
+			Each  share
+		}
+		Adoptions struct{ Watched struct{ SamplesMs []float64 } }
 	}
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatalf("%v in %s", err, out.Bytes())
@@ -66,6 +79,12 @@ func TestRun(t *testing.T) {
 	if diff := cmp.Diff([]string{"unshare", "runc run", "fardel, to RUNNING", "fardel, to STOPPED"}, names); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
+	if len(got.Bursts) != 1 || got.Bursts[0].Took.MedianMs <= 0 || got.Bursts[0].Peak.PSS <= 0 {
+		t.Errorf("bursts: %+v", got.Bursts)
+	}
+	if len(got.Idles) != 1 || got.Idles[0].Tasks != 2 || got.Idles[0].Each.PSS <= 0 || len(got.Adoptions.Watched.SamplesMs) != adoptions {
+		t.Errorf("idle: %+v, %+v", got.Idles, got.Adoptions)
+	}
 	if len(got.LeftOut) > 0 || len(got.Phases) == 0 {
 		t.Errorf("left out: %v, phases: %v", got.LeftOut, got.Phases)
 	}
@@ -79,7 +98,7 @@ func TestStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(2*time.Second, cancel)
 	var out bytes.Buffer
-	err := outside(ctx, options{n: 1_000_000, only: []string{"unshare"}}, &out)
+	err := outside(ctx, options{n: 1_000_000, only: []string{"unshare"}, burst: 1, idle: 1, hold: time.Second}, &out)
 	if err == nil || !strings.Contains(err.Error(), "stopped before the end") || strings.Contains(err.Error(), "left") {
 		t.Errorf("got %v", err)
 	}
@@ -97,8 +116,12 @@ func TestParseOptions(t *testing.T) {
 		want options
 		fail string
 	}{
-		{"", options{n: 20}, ""},
-		{"-n 3 -json -only fardel,ctr", options{n: 3, json: true, only: []string{"fardel", "ctr"}}, ""},
+		{"", options{n: 20, burst: 100, idle: 300, hold: 5 * time.Minute}, ""},
+		{
+			"-n 3 -json -only fardel,ctr -burst 5 -idle 6 -hold 7s",
+			options{n: 3, json: true, only: []string{"fardel", "ctr"}, burst: 5, idle: 6, hold: 7 * time.Second}, "",
+		},
+		{"-hold 1ms", options{}, "at least one task and one second"},
 		{"-n 0", options{}, "at least one round"},
 		{"-only fardel,lxc", options{}, `"lxc"`},
 		{"-only fardel,", options{}, `""`},
@@ -116,7 +139,7 @@ func TestParseOptions(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(options{})); diff != "" || err != nil {
 			t.Errorf("%q: %v (-want +got):\n%s", tt.args, err, diff)
 		}
-		got.inside = "/dir"
+		got.inside, got.host, got.tasks = "/dir", "/dir/crowd", 3
 		again, err := parseOptions(got.args(), io.Discard)
 		if diff := cmp.Diff(got, again, cmp.AllowUnexported(options{})); diff != "" || err != nil {
 			t.Errorf("args of %q: %v (-want +got):\n%s", tt.args, err, diff)
@@ -142,9 +165,9 @@ func TestMedian(t *testing.T) {
 }
 
 func TestParseRollup(t *testing.T) {
-	const text = "00400000-7ffc7d rollup\nRss:    1892 kB\nPss:     304 kB\nPss_Dirty:  40 kB\nSwapPss: 1 kB\n"
+	const text = "00400000-7ffc7d rollup\nRss:    1892 kB\nPss:     304 kB\nPss_Dirty:  40 kB\nPrivate_Clean: 8 kB\nPrivate_Dirty: 30 kB\nSwapPss: 1 kB\n"
 	got, err := parseRollup(text)
-	if want := (memory{RSS: 1892, PSS: 304}); got != want || err != nil {
+	if want := (memory{RSS: 1892, PSS: 304, Private: 38}); got != want || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	for _, bad := range []string{"", "Rss: 1 kB\n", "Rss: 1 kB\nPss: x kB\n", "Rss: 1 kB\nPss: 1 MB\n"} {

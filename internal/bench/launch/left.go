@@ -30,7 +30,7 @@ func ownerMark(dir string) string {
 
 // clusterDirs are the folders of the clusters that a run opens.
 func clusterDirs(dir string) []string {
-	return []string{filepath.Join(dir, "fardel"), filepath.Join(dir, "scale")}
+	return []string{filepath.Join(dir, "fardel"), filepath.Join(dir, "scale"), filepath.Join(dir, "crowd")}
 }
 
 // remove removes what a run left outside of its namespaces, which are gone, and returns an error that names what it

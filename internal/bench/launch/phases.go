@@ -75,6 +75,19 @@ func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
 	return nil
 }
 
+// count is in how many tasks a phase has ended.
+func (r *recording) count(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, phases := range r.phases {
+		if slices.ContainsFunc(phases, func(p phase) bool { return p.name == name }) {
+			n++
+		}
+	}
+	return n
+}
+
 // launched is one launch of a task that ran to its end.
 type launched struct {
 	arn     string

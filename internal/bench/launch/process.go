@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // pids lists the processes of this PID namespace.
@@ -62,11 +65,14 @@ func others() []process {
 
 // memory is what a process or several have in memory, in KiB.
 type memory struct {
-	RSS int64 `json:"rssKiB"`
-	PSS int64 `json:"pssKiB"`
+	RSS     int64 `json:"rssKiB"`
+	PSS     int64 `json:"pssKiB"`
+	Private int64 `json:"privateKiB"` // pages that are in no other process
 }
 
-func (m *memory) add(o memory) { m.RSS, m.PSS = m.RSS+o.RSS, m.PSS+o.PSS }
+func (m *memory) add(o memory) {
+	m.RSS, m.PSS, m.Private = m.RSS+o.RSS, m.PSS+o.PSS, m.Private+o.Private
+}
 
 // memoryOf reads what a process has in memory.
 func memoryOf(pid int) (memory, error) {
@@ -82,24 +88,39 @@ func memoryOf(pid int) (memory, error) {
 	return m, nil
 }
 
-// parseRollup reads the lines "Rss: 1234 kB" and "Pss: 123 kB".
+// parseRollup reads a file smaps_rollup.
 func parseRollup(text string) (memory, error) {
-	var m memory
-	wanted := map[string]*int64{"Rss:": &m.RSS, "Pss:": &m.PSS}
+	found, err := parseKiB(text, "Rss:", "Pss:", "Private_Clean:", "Private_Dirty:")
+	if err != nil {
+		return memory{}, err
+	}
+	return memory{RSS: found[0], PSS: found[1], Private: found[2] + found[3]}, nil
+}
+
+// parseKiB reads the lines "Rss: 1234 kB" with the names given.
+func parseKiB(text string, names ...string) ([]int64, error) {
+	found, missing := make([]int64, len(names)), len(names)
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
-		if len(f) != 3 || wanted[f[0]] == nil {
+		i := -1
+		if len(f) == 3 {
+			i = slices.Index(names, f[0])
+		}
+		if i < 0 {
 			continue
 		}
 		n, err := strconv.ParseInt(f[1], 10, 64)
 		if err != nil || f[2] != "kB" {
-			return m, fmt.Errorf("unexpected line %q", line)
+			return nil, fmt.Errorf("unexpected line %q", line)
 		}
-		*wanted[f[0]] = n
-		delete(wanted, f[0])
+		found[i] = n
+		missing--
 	}
-	if len(wanted) > 0 {
-		return m, fmt.Errorf("no line Rss or no line Pss")
+	if missing > 0 {
+		return nil, fmt.Errorf("not all of %s are there", strings.Join(names, " "))
 	}
-	return m, nil
+	return found, nil
 }
+
+// ended reports whether a file in /proc could not be read because its process has ended.
+func ended(err error) bool { return errors.Is(err, syscall.ESRCH) }

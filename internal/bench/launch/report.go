@@ -21,6 +21,10 @@ type report struct {
 	LeftOut  []leftOut   `json:"leftOut,omitempty"`
 	Phases   []phaseRow  `json:"phases,omitempty"`
 	Scale    []level     `json:"scale,omitempty"`
+
+	Bursts    []burstRow `json:"bursts,omitempty"`
+	Idles     []idleRow  `json:"idles,omitempty"`
+	Adoptions *adoption  `json:"adoptions,omitempty"`
 }
 
 type machineInfo struct {
@@ -89,6 +93,7 @@ func (r *report) compare() {
 
 func (r *report) print(out io.Writer, asJSON bool) error {
 	r.compare()
+	r.compareCrowds()
 	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
@@ -102,6 +107,9 @@ func (r *report) print(out io.Writer, asJSON bool) error {
 		r.printScale(&b)
 		r.printGrowth(&b)
 	}
+	r.printBursts(&b)
+	r.printIdles(&b)
+	r.printAdoptions(&b)
 	_, err := io.WriteString(out, b.String())
 	return err
 }
