@@ -19,7 +19,8 @@ import (
 // each other so even in one VPC: the receiver sees the sender's public address then, and no rule that names a group matches.
 //
 // The host reaches every ENI at its private and its IPv6 address whatever groups and ACLs say, except in VPCs whose IPv4
-// CIDRs overlap those of one before them in State.VPCs; and no ENI reaches the host, except to answer.
+// CIDRs overlap those of one before them in State.VPCs; and no ENI reaches the host, except to answer. Ports of the host
+// that ENIs publish are for the host itself and the outside: see [PublishedPort].
 //
 // Where Linux and EC2 track connections differently, Evaluate says what Linux does:
 //
@@ -47,6 +48,7 @@ type walk struct {
 	dest      netip.Addr
 	path      []Hop
 	arrival   Arrival
+	outer     bool          // the host translates it, at a port that an ENI publishes
 	managed   bool          // the host speaks with an ENI directly, and nothing but the ENI's existence counts
 	mapped    []translation // by the gateways on its way
 	pending   []translation // that gateways on its way have to undo, the last one first
@@ -230,6 +232,10 @@ func (w *walk) toHost() {
 
 func (w *walk) fromHost() {
 	w.hop(CheckSource, "", -1, true, "the host sends")
+	if to, p, ok := w.published(); ok {
+		w.fromHostPublished(to, p)
+		return
+	}
 	if !w.unicast() {
 		return
 	}
@@ -266,7 +272,15 @@ func (w *walk) hosted(a netip.Addr) (ENI, bool) {
 func (w *walk) fromOutside() {
 	f := w.flow
 	_, held := w.holder(w.dest, "")
+	to, p, published := w.published()
 	switch {
+	case published && w.privateOf(w.source) != "":
+		w.hop(CheckSource, "", -1, false, "%s is an address of %s, and cannot come from elsewhere", w.source, w.privateOf(w.source))
+	case published:
+		w.hop(CheckSource, "", -1, true, "the outside sends")
+		if w.unicast() {
+			w.enterPublished(to, p)
+		}
 	case held && f.Established:
 		w.answerFromOutside()
 	case held && w.dest.Is4():

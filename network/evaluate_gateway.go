@@ -79,6 +79,10 @@ func (w *walk) leave(g InternetGateway) {
 	}
 	public, name, ok := w.publicOf(w.source, g.VPC)
 	switch {
+	case w.outer:
+		w.hop(CheckGateway, g.ID, -1, true, "%s carries the answer, which the machine puts its own address back into", g.ID)
+		w.arrive(Arrival{Outside: true})
+		return
 	case !ok:
 		w.hop(CheckRoute, g.ID, -1, false, "%s has no public address, and %s carries nothing for it", name, g.ID)
 		return

@@ -40,6 +40,7 @@ func (w *walk) answer() *walk {
 	back.pending = w.mapped
 	back.lenient = w.lenient
 	back.somewhere = back.dest.IsUnspecified()
+	back.outer = w.outer
 	return back
 }
 

@@ -21,9 +21,10 @@ type Fabric interface {
 	Apply(ctx context.Context, s State) error
 
 	// Attach does what Apply would do with e added to the state, at a cost that does not depend on how many ENIs there
-	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck, bandwidth or labels differ
-	// they are changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid] if e breaks a rule,
-	// [ErrExists] if an ENI of this ID has another subnet, address or MAC, [ErrAddressInUse] if another ENI has its address.
+	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck, bandwidth, published
+	// ports or labels differ they are changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid]
+	// if e breaks a rule, [ErrExists] if an ENI of this ID has another subnet, address or MAC, [ErrAddressInUse] if another
+	// ENI has its address, or one of its ports is published by another ENI or taken by a process of the machine.
 	Attach(ctx context.Context, e ENI) (Attachment, error)
 
 	// Detach removes an ENI. When it returns nothing can use the ENI's address any more, and the address may be given to

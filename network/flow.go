@@ -9,7 +9,7 @@ type Flow struct {
 	FromHost        bool       // the machine that the tasks run on sends
 	Source          netip.Addr // source address; the zero value is the ENI's own, or some address of the host or the outside that only rules for everything match
 	Destination     netip.Addr // private or public
-	ToHost          bool       // Destination is an address of the machine itself
+	ToHost          bool       // Destination is an address of the machine itself; see [PublishedPort]
 	Protocol        Protocol
 	SourcePort      uint16 // TCP and UDP
 	DestinationPort uint16 // TCP and UDP
@@ -55,6 +55,7 @@ const (
 	CheckNAT         Check = "nat"         // NAT gateway
 	CheckGateway     Check = "gateway"     // internet gateway or egress-only internet gateway
 	CheckPeering     Check = "peering"     // peering connection
+	CheckPublished   Check = "published"   // port of the machine that an ENI publishes
 	CheckACLIngress  Check = "acl-ingress" // network ACL of the subnet that the packet enters
 	CheckForward     Check = "forward"     // source/destination check of an ENI that is the target of a route
 	CheckIngress     Check = "ingress"     // security groups of the receiver

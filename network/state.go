@@ -63,6 +63,7 @@ type ENI struct {
 	PublicIPv4        netip.Addr        `json:"publicIp,omitzero"`           // of its own, from a [PublicIPv4Pool]; needs AssignPublicIP
 	NoSourceDestCheck bool              `json:"noSourceDestCheck,omitempty"` // it may send from and receive for addresses that are not its own, as routers do
 	Bandwidth         Bandwidth         `json:"bandwidth,omitzero"`          // limits; the zero value is none
+	PublishedPorts    []PublishedPort   `json:"publishedPorts,omitempty"`    // ports of the machine that lead to it
 	Description       string            `json:"description,omitempty"`
 	Tags              map[string]string `json:"tags,omitempty"` // such as "taskArn"
 }

@@ -37,6 +37,7 @@ func Validate(s State) error {
 	v.checkPools()
 	v.checkRouteTables()
 	v.checkENIs()
+	v.checkPublishers()
 	v.checkNATGateways()
 	v.checkAddresses()
 	return errors.Join(v.problems...)

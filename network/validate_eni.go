@@ -46,6 +46,7 @@ func (v *validator) checkENI(path string, e ENI) {
 		}
 	}
 	v.checkBandwidth(path+".bandwidth", e.Bandwidth)
+	v.checkPublished(path, e)
 	v.checkGroupsOf(path, e, n.VPC)
 }
 

@@ -21,8 +21,8 @@
 // What a packet may do is the network's affair, not the fabric's. So a state that asks for more than a network where
 // everybody reaches everybody is refused, with an [network.UnsupportedError] for each feature: security groups other than
 // ones that allow everything both ways, network ACLs, routes other than local ones, gateways, peering, prefix lists, public
-// addresses, limits of bandwidth but by a plugin and Config.CapabilityArgs, IPv6, several VPCs. Neither does anything here keep tasks from the machine, or check source addresses, unless
-// plugins do.
+// addresses, limits of bandwidth and published ports but by plugins and Config.CapabilityArgs, IPv6, several VPCs. Neither
+// does anything here keep tasks from the machine, or check source addresses, unless plugins do.
 //
 // # Crashes
 //

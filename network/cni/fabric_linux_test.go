@@ -270,5 +270,5 @@ func TestFabric(t *testing.T) {
 	needPlugins(t)
 	networktest.Run(t, func(t testing.TB) networktest.Fixture { return suite{newMachine(t, chain)} },
 		networktest.SeveralVPCs, networktest.SecurityGroups, networktest.Isolation, networktest.Outside,
-		networktest.Bandwidth)
+		networktest.Bandwidth, networktest.PublishedPorts)
 }

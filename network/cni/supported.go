@@ -61,6 +61,8 @@ func (n *netConfig) supportedENI(e network.ENI) error {
 		return &network.UnsupportedError{Feature: "IPv6", Needs: "the fabric of package network/linux"}
 	case e.Bandwidth != network.Bandwidth{}:
 		return &network.UnsupportedError{Feature: "a limit of bandwidth", Needs: "the fabric of package network/linux, or the plugin bandwidth with Config.CapabilityArgs"}
+	case len(e.PublishedPorts) > 0:
+		return &network.UnsupportedError{Feature: "a published port", Needs: "the fabric of package network/linux, or the plugin portmap with Config.CapabilityArgs"}
 	case !n.address:
 		return &network.UnsupportedError{Feature: "a private address that is chosen before",
 			Needs: fmt.Sprintf("the IPAM plugin host-local or the capability \"ips\" in the network %q", n.list.Name)}

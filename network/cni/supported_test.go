@@ -55,6 +55,7 @@ func TestRefusedByName(t *testing.T) {
 		{func(s *network.State) { s.ENIs[0].AssignPublicIP = true }, "networkInterfaces[0]: network: a public address"},
 		{func(s *network.State) { s.ENIs[0].IPv6 = netip.IPv6Loopback() }, "networkInterfaces[0]: network: IPv6"},
 		{func(s *network.State) { s.ENIs[0].Bandwidth.Ingress = 1e6 }, "networkInterfaces[0]: network: a limit of bandwidth"},
+		{func(s *network.State) { s.ENIs[0].PublishedPorts = make([]network.PublishedPort, 1) }, "networkInterfaces[0]: network: a published port"},
 	} {
 		s := good()
 		c.edit(&s)

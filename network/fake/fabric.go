@@ -172,7 +172,7 @@ func (f *Fabric) check(e network.ENI) error {
 		same := old.eni
 		same.SecurityGroups, same.AssignPublicIP, same.PrivateDNSName = e.SecurityGroups, e.AssignPublicIP, e.PrivateDNSName
 		same.PublicIPv4, same.NoSourceDestCheck, same.Description, same.Tags = e.PublicIPv4, e.NoSourceDestCheck, e.Description, e.Tags
-		same.Bandwidth = e.Bandwidth
+		same.Bandwidth, same.PublishedPorts = e.Bandwidth, e.PublishedPorts
 		if !reflect.DeepEqual(same, e) {
 			return fmt.Errorf("%w: it is %s (%s) in %s", network.ErrExists, old.eni.PrivateIPv4, old.eni.MAC, old.eni.Subnet)
 		}
@@ -198,6 +198,14 @@ func (f *Fabric) check(e network.ENI) error {
 			return fmt.Errorf("%w: %s is that of %s", network.ErrAddressInUse, e.PublicIPv4, other.eni.ID)
 		case other.eni.MAC == e.MAC:
 			return fmt.Errorf("%w: MAC address %s is that of %s", network.ErrInvalid, e.MAC, other.eni.ID)
+		}
+		if other.eni.ID == e.ID {
+			continue
+		}
+		for _, p := range e.PublishedPorts {
+			if i := slices.IndexFunc(other.eni.PublishedPorts, p.Conflicts); i >= 0 {
+				return fmt.Errorf("%w: %s is published by %s: %s", network.ErrAddressInUse, p, other.eni.ID, other.eni.PublishedPorts[i])
+			}
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 		return fmt.Errorf("apply network state: %w", err)
 	}
 	f.remember(o)
+	f.keepPorts(s)
 	f.state, f.byID = s, newIndex(s)
 	f.state.ENIs = nil
 	f.forwards = false
@@ -80,8 +81,8 @@ func (a actor) do(ctx context.Context, s step) error {
 		return a.removeENI(s)
 	case makeENI, writeRecord:
 		return a.doENI(ctx, s)
-	case setHostTable, trimHostTable:
-		return a.host.tables.replace(hostRuleset(s.Host), hostRuleset6(s.Host))
+	case setHostTable, publishPorts, trimHostTable:
+		return a.setHostTables(s.Host)
 	case dropHostTable:
 		return errors.Join(a.host.closeFirewall(a.cfg.Owner), a.host.tables.remove(hostTable(a.cfg.Owner)))
 	case startForward:
@@ -250,8 +251,14 @@ func (a actor) doENI(ctx context.Context, s step) error {
 	if s.Do == makeENI {
 		return a.makeENI(ctx, r, rec)
 	}
+	if err := a.claimPorts(ctx, e); err != nil {
+		return err
+	}
 	if err := a.records.replace(rec); err != nil {
 		return err
+	}
+	if have, ok := a.get(e.ID); ok {
+		a.releasePorts(have.ENI, e.PublishedPorts)
 	}
 	a.setAttached(rec)
 	return nil

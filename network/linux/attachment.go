@@ -43,6 +43,9 @@ func normal(r record) record {
 	if len(r.ENI.Tags) == 0 {
 		r.ENI.Tags = nil
 	}
+	if len(r.ENI.PublishedPorts) == 0 {
+		r.ENI.PublishedPorts = nil
+	}
 	if len(r.ENI.SecurityGroups) == 0 {
 		r.ENI.SecurityGroups = nil
 	}

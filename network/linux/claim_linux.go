@@ -61,4 +61,5 @@ func (f *Fabric) releaseLocked(rec record) {
 			delete(f.holders, h)
 		}
 	}
+	f.releasePortsLocked(rec.ENI, nil)
 }

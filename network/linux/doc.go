@@ -75,9 +75,14 @@
 // To the outside the host's address stands for ENIs that have no public address of their own, and for all of them unless
 // [Config.RoutedPublicAddresses]. The host's own packets carry its end of the link as source.
 //
-// ip_forward is switched on when an ENI with a public address and a default route of the host meet, and only if it is
-// off. The links of all fabrics are marked then, and who removes the last marked link switches it off again. While it is
+// ip_forward is switched on when an ENI with a public address and a default route of the host meet, or when a port is
+// published for others than the host, and only if it is off. The links of all fabrics are marked then, and who removes the last marked link switches it off again. While it is
 // on, the host forwards between its other links too, as far as its firewall lets it.
+//
+// A [network.PublishedPort] is destination NAT in that table, for what comes from anywhere but tasks and for the host's own
+// processes. Others keep their source address, which rules see; the host's end of the uplink stands for the host, and for a
+// loopback address as well, for which route_localnet is switched on for the uplink alone. Nobody listens at the port: Attach
+// tries to bind it, and refuses one that a process has; a process that binds it later gets nothing of what is published.
 //
 // The host reaches no private address of a VPC whose CIDR overlaps a route of the host or another VPC's, and Apply
 // returns an error that matches [network.ErrConflict].

@@ -147,6 +147,11 @@ func (f *Fabric) reap(items []reaped) {
 			byRouter[item.router][a] = true
 		}
 	}
+	gone := make([]network.ENI, len(items))
+	for i, item := range items {
+		gone[i] = item.rec.ENI
+	}
+	f.forgetPublished(gone)
 	for r, addrs := range byRouter {
 		if err := r.forgetConnections(addrs); err != nil {
 			f.log.Warn("connections of released addresses stay tracked", "vpcId", r.vpc, "error", err)
@@ -198,13 +203,13 @@ func (c connections) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 }
 
 // forgetConnections removes the tracked connections of some addresses.
-func (r *router) forgetConnections(addrs map[netip.Addr]bool) error {
+func (n *namespace) forgetConnections(addrs map[netip.Addr]bool) error {
 	var errs []error
 	for _, f := range families() {
 		if !hasAny(addrs, f) {
 			continue
 		}
-		_, err := r.handle.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(f.af()), connections(addrs))
+		_, err := n.handle.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(f.af()), connections(addrs))
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

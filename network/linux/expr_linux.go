@@ -58,6 +58,12 @@ func expressions(f family, s statement) []expr.Any {
 		return []expr.Any{header(at.src, at.length), inSet(s.Set)}
 	case destIn:
 		return []expr.Any{header(at.dst, at.length), inSet(s.Set)}
+	case notDest:
+		list := inPrefix(at.dst, s.Prefix)
+		list[len(list)-1].(*expr.Cmp).Op = expr.CmpOpNeq
+		return list
+	case serviceIn:
+		return append(serviceHeader(at.dst, at.length), inSet(s.Set))
 	case sourceCheck, senderCheck:
 		return senderMatch(f, s)
 	case protocol:
@@ -98,6 +104,19 @@ func senderMatch(f family, s statement) []expr.Any {
 	return append(list, &expr.Payload{DestRegister: word, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6}, inSet(name))
 }
 
+// serviceHeader loads an address, unless its length is 0, the protocol and what is the destination port of those that have
+// ports.
+func serviceHeader(offset, length uint32) []expr.Any {
+	var list []expr.Any
+	at := uint32(regWords)
+	if length > 0 {
+		list = append(list, &expr.Payload{DestRegister: at, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length})
+		at += length / 4
+	}
+	return append(list, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: at},
+		&expr.Payload{DestRegister: at + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
+}
+
 // stateExpressions translates what asks connection tracking or routing.
 func stateExpressions(s statement) []expr.Any {
 	switch s.(type) {
@@ -109,6 +128,9 @@ func stateExpressions(s statement) []expr.Any {
 		return connBits(expr.CtKeySTATUS, 1<<5) // IPS_DST_NAT
 	case fromHere:
 		return []expr.Any{&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagSADDR: true},
+			equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL))}
+	case toHere:
+		return []expr.Any{&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagDADDR: true},
 			equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL))}
 	case known:
 		return []expr.Any{&expr.Fib{Register: reg1, ResultOIF: true, FlagSADDR: true, FlagPRESENT: true}, equal([]byte{1})}
@@ -165,6 +187,13 @@ func translating(f family, s statement) []expr.Any {
 		return mapped(at.src, s.Map, expr.NATTypeSourceNAT)
 	case dnatMap:
 		return mapped(at.dst, s.Map, expr.NATTypeDestNAT)
+	case dnatService:
+		list := serviceHeader(at.dst, at.length)
+		if s.Port {
+			list = serviceHeader(0, 0)
+		}
+		return append(list, &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: s.Map},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: f.number(), RegAddrMin: reg1, RegProtoMin: regWords + at.length/4, Specified: true})
 	case snat:
 		return []expr.Any{&expr.Immediate{Register: reg1, Data: s.To.AsSlice()},
 			&expr.NAT{Type: expr.NATTypeSourceNAT, Family: f.number(), RegAddrMin: reg1}}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fardel-io/fardel/internal/keylock"
 	"github.com/fardel-io/fardel/network"
-	"golang.org/x/sys/unix"
 )
 
 // Fabric makes VPCs real with the namespaces, links, routes and nftables of one Linux host.
@@ -33,12 +32,13 @@ type Fabric struct {
 	// settled says that all of the state was applied.
 	settled bool
 
-	mu       sync.Mutex
-	routers  map[string]*router
-	attached map[string]record
-	holders  map[holding]string       // who has an address of a VPC, or a MAC
-	removals map[string]chan struct{} // ENIs whose removal is under way
-	forwards bool                     // the host is known to forward
+	mu        sync.Mutex
+	routers   map[string]*router
+	attached  map[string]record
+	holders   map[holding]string       // who has an address of a VPC, or a MAC
+	published map[hostPort][]publisher // ports of the host
+	removals  map[string]chan struct{} // ENIs whose removal is under way
+	forwards  bool                     // the host is known to forward
 }
 
 // index finds the parts of the applied state.
@@ -111,7 +111,7 @@ func New(cfg Config) (*Fabric, error) {
 	}
 	return &Fabric{cfg: cfg, log: log, records: recordFiles{cfg.recordDir()}, byID: newIndex(network.State{}),
 		routers: map[string]*router{}, attached: map[string]record{}, holders: map[holding]string{},
-		removals: map[string]chan struct{}{}}, nil
+		published: map[hostPort][]publisher{}, removals: map[string]chan struct{}{}}, nil
 }
 
 // open finds what is there. The caller holds op for writing.
@@ -167,11 +167,15 @@ func (f *Fabric) remember(o observed) {
 	defer f.mu.Unlock()
 	clear(f.attached)
 	clear(f.holders)
+	clear(f.published)
 	for id, rec := range o.Records {
 		if o.Namespaces[id] && o.Routers[rec.VPC].has(linkName(id)) {
 			f.attached[id] = rec
 			for _, h := range holdings(rec.VPC, rec.ENI) {
 				f.holders[h] = id
+			}
+			for _, p := range rec.ENI.PublishedPorts {
+				f.published[hostPortOf(p)] = append(f.published[hostPortOf(p)], publisher{p, id})
 			}
 		}
 	}
@@ -201,7 +205,7 @@ func (f *Fabric) attach(ctx context.Context, e network.ENI) (network.Attachment,
 	have, exists := f.get(e.ID)
 	if exists {
 		want.Attachment.DNS = have.Attachment.DNS
-		err = f.change(r, have, want)
+		err = f.change(ctx, r, have, want)
 	} else {
 		err = f.build(ctx, r, want)
 	}
@@ -324,40 +328,14 @@ func (f *Fabric) reroute(r *router, old, p *port) error {
 	return errors.Join(errs...)
 }
 
-// publish leads an ENI's own public address from the host to it.
-func (f *Fabric) publish(r *router, old, p *port) error {
-	var was, is netip.Addr
-	if old != nil {
-		was = old.Public
-	}
-	if p != nil {
-		is = p.Public
-	}
-	ends := r.uplinkEnds()
-	if was == is || !ends.IPv4.IsValid() {
-		return nil
-	}
-	var removed, added []setElement
-	var errs []error
-	if is.IsValid() {
-		errs = append(errs, f.host.addRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(is, 32), ends))
-		added = append(added, setElement{ipv4, publicSet, addrs, element{Addr: is}})
-	}
-	if was.IsValid() {
-		errs = append(errs, f.host.dropRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(was, 32)))
-		removed = append(removed, setElement{ipv4, publicSet, addrs, element{Addr: was}})
-	}
-	err := f.host.tables.edit(hostTable(f.cfg.Owner), removed, nil, added)
-	if errors.Is(err, unix.ENOENT) && p == nil {
-		err = nil // somebody flushed the table
-	}
-	return errors.Join(append(errs, err)...)
-}
-
 // makeENI makes an ENI and then records it, in this order, so that the record vouches for the rest. Nothing passes it
 // until the router's ruleset knows it, and the next Apply sets that whole.
 func (f *Fabric) makeENI(ctx context.Context, r *router, rec record) error {
 	if err := f.claim(ctx, rec); err != nil {
+		return err
+	}
+	if err := f.claimPorts(ctx, rec.ENI); err != nil {
+		f.release(rec)
 		return err
 	}
 	group := f.byID.views[rec.VPC].Links[rec.ENI.Subnet]
@@ -380,20 +358,25 @@ func (f *Fabric) setAttached(rec record) {
 }
 
 // change lets an attached ENI have other groups, and records what else is new about it.
-func (f *Fabric) change(r *router, have, want record) error {
+func (f *Fabric) change(ctx context.Context, r *router, have, want record) error {
 	if !sameENI(have, want) {
 		return fmt.Errorf("%w: it is %s (%s) in %s", network.ErrExists, have.ENI.PrivateIPv4, have.ENI.MAC, have.ENI.Subnet)
 	}
 	if sameRecord(have, want) {
 		return nil
 	}
+	if err := f.claimPorts(ctx, want.ENI); err != nil {
+		return err
+	}
 	if err := f.exchange(r, have.ENI, want.ENI); err != nil {
+		f.releasePorts(want.ENI, have.ENI.PublishedPorts)
 		return err
 	}
 	if err := f.records.replace(want); err != nil {
 		return errors.Join(err, f.exchange(r, want.ENI, have.ENI))
 	}
 	f.setAttached(want)
+	f.releasePorts(have.ENI, want.ENI.PublishedPorts)
 	return nil
 }
 
@@ -477,7 +460,7 @@ func (f *Fabric) reachOutside(ctx context.Context, vpc string, e network.ENI) er
 	f.mu.Lock()
 	done := f.forwards
 	f.mu.Unlock()
-	if done || !f.byID.port(e).Out || f.cfg.Isolated || !f.byID.outside[vpc] || !f.host.outside() {
+	if done || f.cfg.Isolated || !publishes(e) && (!f.byID.port(e).Out || !f.byID.outside[vpc] || !f.host.outside()) {
 		return nil
 	}
 	return f.startForwarding(ctx)

@@ -239,6 +239,13 @@ func (m *machine) stale(name string) bool {
 
 // place returns where a packet should arrive if it does.
 func (m *machine) place(f network.Flow, holders map[netip.Addr]string) string {
+	for _, rec := range m.fabric.attached {
+		for _, p := range rec.ENI.PublishedPorts {
+			if f.ToHost && f.ENI == "" && p.Takes(f.Protocol, netip.AddrPortFrom(f.Destination, f.DestinationPort)) {
+				return rec.ENI.ID
+			}
+		}
+	}
 	switch {
 	case f.ToHost:
 		return "host"

@@ -198,6 +198,15 @@ func (t *tables) set(table *nftables.Table, f family, name string, kind setKind)
 	case groupVerdicts:
 		s.IsMap, s.KeyType, s.DataType = true, nftables.TypeDevGroup, nftables.TypeVerdict
 		s.KeyByteOrder = binaryutil.NativeEndian
+	case services, addrServices:
+		s.KeyType = nftables.MustConcatSetType(address, nftables.TypeInetProto, nftables.TypeInetService)
+		s.Concatenation = true
+	case portServices:
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+		s.Concatenation = true
+	}
+	if kind == addrServices || kind == portServices {
+		s.IsMap, s.DataType = true, nftables.MustConcatSetType(address, nftables.TypeInetService)
 	}
 	return s
 }
@@ -241,12 +250,29 @@ func elementsOf(kind setKind, elements []element) ([]nftables.SetElement, error)
 			list[i].Key = slices.Concat(group, group)
 		case groupVerdicts:
 			list[i].Key, list[i].VerdictData = binaryutil.NativeEndian.PutUint32(e.Group), verdictOf(e.Verdict)
+		case services:
+			list[i].Key = slices.Concat(e.Addr.AsSlice(), serviceKey(e))
+		case addrServices:
+			list[i].Key, list[i].Val = slices.Concat(e.Addr.AsSlice(), serviceKey(e)), serviceOf(e.To, e.ToPort)
+		case portServices:
+			list[i].Key, list[i].Val = serviceKey(e), serviceOf(e.To, e.ToPort)
 		default:
 			return nil, fmt.Errorf("set kind %d has no elements", kind)
 		}
 	}
 	return list, nil
 }
+
+// serviceKey returns protocol and port as sets have them: each in a word of its own.
+func serviceKey(e element) []byte {
+	return append([]byte{e.Protocol, 0, 0, 0}, word(e.Port)...)
+}
+
+// serviceOf returns an address and a port as maps have them.
+func serviceOf(a netip.Addr, port uint16) []byte { return append(a.AsSlice(), word(port)...) }
+
+// word returns a port at the beginning of a word of four bytes.
+func word(port uint16) []byte { return append(binaryutil.BigEndian.PutUint16(port), 0, 0) }
 
 // rangeElements returns prefixes as the kernel's sets of intervals have them: the first address of each and the first one
 // after it, with no overlaps.

@@ -434,8 +434,9 @@ func (p *planner) planLeftovers() {
 		links[linkName(id)] = true
 		do := removeENI
 		rec, recorded := p.Records[id]
-		if recorded && slices.ContainsFunc(holdings(rec.VPC, rec.ENI), func(h holding) bool { return wanted[h] }) {
-			do = discardENI // another one gets its address
+		if recorded && slices.ContainsFunc(holdings(rec.VPC, rec.ENI), func(h holding) bool { return wanted[h] }) ||
+			slices.ContainsFunc(p.State.ENIs, func(e network.ENI) bool { return conflicting(rec.ENI, e) }) {
+			do = discardENI // another one gets its address or a port
 		}
 		p.add(step{Do: do, ENI: id, VPC: rec.VPC})
 	}
@@ -462,11 +463,13 @@ func (p *planner) planLeftovers() {
 // it is gone.
 func (p *planner) planHostTable() {
 	want := hostWants{Owner: p.Owner, Routed: p.Routed}
-	outside := false
+	outside, published := false, false
 	for _, pool := range p.State.PublicIPv4Pools {
 		want.Pools = append(want.Pools, pool.CIDRs...)
 	}
 	for _, vpc := range p.State.VPCs {
+		publishers, beyond := p.publishers(vpc.ID)
+		want.Publishers, published = append(want.Publishers, publishers...), published || beyond
 		if v := p.views[vpc.ID]; p.uplinks[vpc.ID] {
 			want.Uplinks = append(want.Uplinks, hostLinkName(p.Owner, vpc.ID))
 			want.Blocks = append(want.Blocks, vpc.CIDRs...)
@@ -482,15 +485,33 @@ func (p *planner) planHostTable() {
 	switch {
 	case len(want.Uplinks) > 0:
 		p.add(step{Do: setHostTable, Host: all})
+		if len(want.Publishers) > 0 {
+			p.add(step{Do: publishPorts, Host: all})
+		}
 		if len(all.Uplinks) > len(want.Uplinks) {
 			p.add(step{Do: trimHostTable, Host: want})
 		}
 	case p.HostTable:
 		p.add(step{Do: dropHostTable})
 	}
-	if outside && p.Outside {
+	if outside && p.Outside || published {
 		p.add(step{Do: startForward})
 	}
+}
+
+// publishers returns the ENIs of a VPC that publish ports, and whether others than the host reach one.
+func (p *planner) publishers(vpc string) (list []port, beyond bool) {
+	for _, e := range p.ports[vpc] {
+		if len(e.PublishedPorts) == 0 {
+			continue
+		}
+		if !p.hosted[vpc] {
+			p.conflicts = append(p.conflicts, cannotPublish(e.ENI, vpc, p.Isolated))
+			continue
+		}
+		list, beyond = append(list, e), beyond || publishes(e.ENI)
+	}
+	return list, beyond
 }
 
 // leadsOutside reports whether a VPC has a route to an internet gateway.

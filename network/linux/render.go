@@ -88,7 +88,7 @@ func routerSets(v view, f family) []set {
 	}
 	if f == ipv4 {
 		sets = append(sets, set{Name: publicSet, Kind: addrs}, set{Name: inboundMap, Kind: translations},
-			set{Name: outboundMap, Kind: translations}, set{Name: endpointSet, Kind: addrs})
+			set{Name: outboundMap, Kind: translations}, set{Name: endpointSet, Kind: addrs}, set{Name: publishedSet, Kind: services})
 	}
 	for _, g := range v.Groups {
 		sets = append(sets, set{Name: membersSet(g.ID), Kind: addrs})
@@ -213,6 +213,9 @@ func portElements(p port, c class, f family) []setElement {
 	if f == ipv4 && p.Public.IsValid() {
 		list = append(list, setElement{f, inboundMap, translations, element{Addr: p.Public, To: addr}},
 			setElement{f, outboundMap, translations, element{Addr: addr, To: p.Public}})
+	}
+	if f == ipv4 {
+		list = append(list, serviceElements(p, false)...)
 	}
 	return append(list, memberElements(p, c.Groups, f)...)
 }

@@ -146,11 +146,12 @@ func (v view) knownChain(name string, f family) chain {
 	return c
 }
 
-// inwardChain takes what comes from outside to public addresses, into subnets that a gateway serves.
+// inwardChain takes what comes from outside to public addresses and published ports, into subnets that a gateway serves.
 func inwardChain(f family) chain {
 	c := chain{Name: inward}
 	if f == ipv4 {
-		c.Rules = append(c.Rules, rule{tracked{}, groupVerdict{false, openMap}}, rule{translated{}, groupVerdict{false, openMap}})
+		c.Rules = append(c.Rules, rule{tracked{}, groupVerdict{false, openMap}}, rule{translated{}, groupVerdict{false, openMap}},
+			rule{serviceIn{publishedSet}, groupVerdict{false, openMap}}) // the host has translated it
 	} else {
 		c.Rules = append(c.Rules, rule{groupVerdict{false, openMap}})
 	}

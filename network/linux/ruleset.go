@@ -40,6 +40,9 @@ const (
 	translations                 // map: address → address
 	groupPairs                   // groups of the interfaces by which a packet comes and goes
 	groupVerdicts                // map: group of an interface → chain
+	services                     // addresses, protocols and ports
+	addrServices                 // map: address, protocol and port → address and port
+	portServices                 // map: protocol and port → address and port
 )
 
 // element is one element of a set; which fields count depends on the set's kind.
@@ -51,6 +54,9 @@ type element struct {
 	MAC       network.MAC
 	Class     uint32
 	Group     uint32 // of an interface
+	Protocol  uint8
+	Port      uint16
+	ToPort    uint16
 	Verdict   verdict
 }
 
@@ -101,6 +107,13 @@ type (
 		In  bool // decides by the group of the interface by which it comes, else by which it goes
 		Map string
 	}
+	notDest     struct{ Prefix netip.Prefix } // destination address not in the prefix
+	toHere      struct{}                      // its destination is an address of this namespace
+	serviceIn   struct{ Set string }          // destination address, protocol and destination port in the set
+	dnatService struct {                      // its destination becomes what a map has for its address, protocol and port
+		Map  string
+		Port bool // or for its protocol and port alone
+	}
 	protocol     struct{ Number uint8 }    // the packet's protocol
 	destPort     struct{ From, To uint16 } // destination port of TCP or UDP
 	icmp         struct{ Type, Code int }  // network.AnyICMP matches all
@@ -146,6 +159,17 @@ func (s dnatMap) text() string      { return "dnat to IP daddr map @" + s.Map }
 func (s snat) text() string         { return "snat to " + s.To.String() }
 func (s known) text() string        { return "fib saddr oif exists" }
 func (s verdict) text() string      { return strings.TrimSpace(s.Kind + " " + s.Chain) }
+
+func (s notDest) text() string   { return "IP daddr != " + prefixText(s.Prefix) }
+func (s toHere) text() string    { return "fib daddr type local" }
+func (s serviceIn) text() string { return "IP daddr . meta l4proto . th dport @" + s.Set }
+
+func (s dnatService) text() string {
+	if s.Port {
+		return "dnat to meta l4proto . th dport map @" + s.Map
+	}
+	return "dnat to IP daddr . meta l4proto . th dport map @" + s.Map
+}
 
 func (s groupVerdict) text() string {
 	if s.In {
@@ -248,6 +272,12 @@ func (s set) text(f family) string {
 		kind = "type devgroup . devgroup"
 	case groupVerdicts:
 		word, kind = "map", "type devgroup : verdict"
+	case services:
+		kind = "type " + f.addressKind() + " . inet_proto . inet_service"
+	case addrServices:
+		word, kind = "map", "type "+f.addressKind()+" . inet_proto . inet_service : "+f.addressKind()+" . inet_service"
+	case portServices:
+		word, kind = "map", "type inet_proto . inet_service : "+f.addressKind()+" . inet_service"
 	}
 	lines := make([]string, len(s.Elements))
 	for i, e := range s.Elements {
@@ -281,6 +311,12 @@ func (e element) text(kind setKind) string {
 		return fmt.Sprintf("%d . %d", e.Group, e.Group)
 	case groupVerdicts:
 		return fmt.Sprintf("%d : %s", e.Group, e.Verdict.text())
+	case services:
+		return fmt.Sprintf("%s . %d . %d", e.Addr, e.Protocol, e.Port)
+	case addrServices:
+		return fmt.Sprintf("%s . %d . %d : %s . %d", e.Addr, e.Protocol, e.Port, e.To, e.ToPort)
+	case portServices:
+		return fmt.Sprintf("%d . %d : %s . %d", e.Protocol, e.Port, e.To, e.ToPort)
 	}
 	return e.Addr.String()
 }

@@ -29,6 +29,7 @@ const (
 	startForward  action = "start forwarding"
 	writeRecord   action = "write record"
 	setRuleset    action = "set ruleset"
+	publishPorts  action = "publish ports"
 	dropHostRoute action = "drop host route"
 	dropTable     action = "drop route table"
 	dropRoute     action = "drop route"
@@ -44,7 +45,7 @@ const (
 
 func order() []action {
 	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
-		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
+		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, publishPorts, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
 		trimHostTable, dropHostTable}
 }
 

@@ -15,6 +15,7 @@ const (
 	Isolation      Capability = "keeping tasks from the machine, and addresses that nobody has from everybody"
 	Outside        Capability = "public addresses"
 	Bandwidth      Capability = "limits of bandwidth"
+	PublishedPorts Capability = "ports of the machine that lead to ENIs"
 )
 
 // needs says which checks are about what a fabric may lack.
@@ -34,6 +35,8 @@ func needs() map[string][]Capability {
 		"packets to addresses nobody has":     {Isolation},
 		"packets at random":                   {SecurityGroups, SeveralVPCs},
 		"bandwidth":                           {Bandwidth},
+		"published ports":                     {PublishedPorts},
+		"packets to published ports":          {PublishedPorts, SecurityGroups, Outside},
 	}
 }
 
