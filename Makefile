@@ -4,7 +4,7 @@ PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-race test-cgroup2 test-cgroup2-short check lint bench bench-launch bench-scale bench-network bench-policy bench-cgroup2 setup clean
+.PHONY: help run test test-plain test-root test-race test-kills test-cgroup2 test-cgroup2-short check lint bench bench-launch bench-scale bench-network bench-policy bench-cgroup2 setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test-root: ## all tests, as root
 test-race: ## all tests, as root, with the race detector
 	@.ci/setup test
 	@.ci/test race
+
+test-kills: ## a host program killed 200 times while it starts, stops, pulls, checks and restarts (about ten minutes)
+	@.ci/setup test
+	@.ci/test root -timeout 60m ./scheduler/local -run '^TestKilledAtAnyMoment$$' -kills=200
 
 test-cgroup2: ## what cgroup v2 matters to, in a virtual machine (about 20 minutes without KVM)
 	@.ci/setup vm

@@ -18,6 +18,7 @@ type Snapshot struct {
 	t       testing.TB
 	marks   []string
 	folders []string
+	ignored []string
 	had     set
 }
 
@@ -55,6 +56,17 @@ func (s *Snapshot) Folder(path string) *Snapshot {
 	}
 	s.folders = append(s.folders, path)
 	return s
+}
+
+// Ignore leaves out the things whose line holds one of the texts: those that change while they are all right, such as the
+// process of a container that is started again. It returns s.
+func (s *Snapshot) Ignore(texts ...string) *Snapshot {
+	s.ignored = append(s.ignored, texts...)
+	return s
+}
+
+func (s *Snapshot) ignores(line string) bool {
+	return slices.ContainsFunc(s.ignored, func(text string) bool { return strings.Contains(line, text) })
 }
 
 // Check fails the test for each thing that was not there at Take and is now, and for each that is gone. It waits some
@@ -97,12 +109,12 @@ func (s *Snapshot) compare() (extra, gone []string, err error) {
 		return nil, nil, err
 	}
 	for line := range has {
-		if _, ok := s.had[line]; !ok {
+		if _, ok := s.had[line]; !ok && !s.ignores(line) {
 			extra = append(extra, line)
 		}
 	}
 	for line := range s.had {
-		if _, ok := has[line]; !ok {
+		if _, ok := has[line]; !ok && !s.ignores(line) {
 			gone = append(gone, line)
 		}
 	}

@@ -81,6 +81,26 @@ func TestEachKindIsFound(t *testing.T) {
 	}
 }
 
+func TestIgnore(t *testing.T) {
+	dir := t.TempDir()
+	coming, going := filepath.Join(dir, "coming"), filepath.Join(dir, "going")
+	if err := os.WriteFile(going, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := Take(t, mark()).Folder(dir).Ignore("/coming", "/going")
+	if err := os.WriteFile(coming, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, going)
+	s.Check()
+	if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if extra, gone, err := s.settle(0); err != nil || len(extra) != 1 || len(gone) != 0 {
+		t.Errorf("extra %q, gone %q, error %v", extra, gone, err)
+	}
+}
+
 // TestInsideNamespace: what is left in a namespace that stays.
 func TestInsideNamespace(t *testing.T) {
 	lane.Root(t)

@@ -125,13 +125,16 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
 	}
 	at := time.Now()
-	again := !c.startedAt.IsZero() // an earlier driver was at it when it died
+	start := c.startedAt.IsZero() || waitsForStart(c.pid, d.cfg.Runtime) // else an earlier driver died when it had just done it
+	if !start {
+		at = c.startedAt
+	}
 	if err := writeJSON(filepath.Join(d.containerDir(id), startedFile), startedRecord{At: at, Restarts: c.restarts}); err != nil {
 		return err
 	}
 	c.starting.Lock()
 	defer c.starting.Unlock()
-	if !again || waitsForStart(c.pid, d.cfg.Runtime) {
+	if start {
 		if err := d.start(ctx, c); err != nil {
 			return containerError("start", c.record.Spec, nil, err)
 		}

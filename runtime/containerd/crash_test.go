@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +253,43 @@ exit 1
 		t.Error(err)
 	}
 	wantNothingLeft(t, d)
+}
+
+// TestSnapshotCutOff opens a driver where one was killed when it had made the directory of a snapshot, and not its record.
+func TestSnapshotCutOff(t *testing.T) {
+	dir := prepareCrash(t)
+	snapshots := filepath.Join(dir, "driver", "images", "overlayfs", "snapshots")
+	names, err := subdirs(snapshots)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("snapshots %q, %v", names, err)
+	}
+	for i := range 50 { // those after the last, some of which were used and removed
+		path := filepath.Join(snapshots, fmt.Sprint(i+1), "fs", "half")
+		if slices.Contains(names, fmt.Sprint(i+1)) {
+			continue
+		}
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := crashDriver(t, dir)
+	defer d.Close()
+	if got, err := subdirs(snapshots); err != nil || !slices.Equal(got, names) {
+		t.Errorf("snapshots %q, %v, want %q", got, err, names)
+	}
+	if err := churn(t.Context(), d, dir, crashRef(t, d), 1); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, d)
+}
+
+func crashRef(t *testing.T, d *Driver) string {
+	t.Helper()
+	img, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: crashImage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img.Ref
 }
 
 // TestStartCutOff starts a container whose last start was killed between letting its program go and noting that.

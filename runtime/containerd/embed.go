@@ -19,6 +19,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
@@ -96,7 +97,7 @@ func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshotter, err := d.openSnapshotter(dir)
+	snapshotter, err := d.openSnapshotter(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
 }
 
 // openSnapshotter takes overlayfs if its directories can be in Config.Dir, and else copies, which works everywhere.
-func (d *Driver) openSnapshotter(dir string) (snapshots.Snapshotter, error) {
+func (d *Driver) openSnapshotter(ctx context.Context, dir string) (snapshots.Snapshotter, error) {
 	d.snapshotter = "overlayfs"
 	root := filepath.Join(dir, d.snapshotter)
 	if err := os.MkdirAll(root, 0o700); err != nil {
@@ -140,11 +141,54 @@ func (d *Driver) openSnapshotter(dir string) (snapshots.Snapshotter, error) {
 	}
 	err := overlayutils.Supported(root)
 	if err == nil {
+		if err := sweepSnapshotDirs(ctx, root); err != nil {
+			return nil, err
+		}
 		return overlay.NewSnapshotter(root, overlay.AsynchronousRemove)
 	}
 	d.logger.Warn("overlayfs does not work here, every container gets a copy of its image", "dir", root, "error", err)
 	d.snapshotter = "native"
-	return native.NewSnapshotter(filepath.Join(dir, d.snapshotter))
+	root = filepath.Join(dir, d.snapshotter)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, err
+	}
+	if err := sweepSnapshotDirs(ctx, root); err != nil {
+		return nil, err
+	}
+	return native.NewSnapshotter(root)
+}
+
+// sweepSnapshotDirs removes the directories of snapshots that are in no record, because the process was killed between the
+// two. The next snapshot would get the same number and find its directory taken.
+func sweepSnapshotDirs(ctx context.Context, root string) error {
+	names, err := subdirs(filepath.Join(root, "snapshots"))
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	records, err := storage.NewMetaStore(filepath.Join(root, "metadata.db"))
+	if err != nil {
+		return err
+	}
+	var known map[string]string
+	err = records.WithTransaction(ctx, false, func(ctx context.Context) (err error) {
+		known, err = storage.IDMap(ctx)
+		return err
+	})
+	if errdefs.IsNotFound(err) { // there never was a record
+		err = nil
+	}
+	if err := errors.Join(err, records.Close()); err != nil {
+		return fmt.Errorf("read records of snapshots in %s: %w", root, err)
+	}
+	for _, name := range names {
+		if _, ok := known[name]; ok {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(root, "snapshots", name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // differ is containerd's service that applies layers and computes them.

@@ -45,6 +45,7 @@ type knownImage struct {
 	image    runtime.Image // without Ref and Name
 	manifest ocispec.Descriptor
 	chainID  string
+	layers   []string // names of the snapshots of its layers; the last is chainID
 }
 
 var (
@@ -248,9 +249,13 @@ func newKnown(target, chosen ocispec.Descriptor, m ocispec.Manifest, config ocis
 	if target.Digest != chosen.Digest {
 		size += target.Size
 	}
+	var layers []string
+	for _, id := range identity.ChainIDs(slices.Clone(config.RootFS.DiffIDs)) {
+		layers = append(layers, id.String())
+	}
 	c := config.Config
 	return &knownImage{
-		manifest: chosen, chainID: identity.ChainID(config.RootFS.DiffIDs).String(),
+		manifest: chosen, chainID: identity.ChainID(config.RootFS.DiffIDs).String(), layers: layers,
 		image: runtime.Image{
 			Digest: target.Digest.String(), Platform: platforms.Format(platforms.Normalize(config.Platform)), Size: size,
 			Entrypoint: c.Entrypoint, Command: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,

@@ -134,11 +134,20 @@ func (b *bringer) bring(ctx context.Context, desc ocispec.Descriptor) error {
 		return err
 	}
 	defer release()
-	if info, err := b.store.Info(ctx, desc.Digest); err == nil {
-		b.progress.add(info.Size)
-		b.progress.finished(desc)
-		return nil
-	} else if !errdefs.IsNotFound(err) {
+	_, err = b.store.Info(ctx, desc.Digest)
+	if err == nil {
+		if err := b.d.hold(ctx, "content", desc.Digest.String()); err != nil {
+			return err
+		}
+		info, ierr := b.store.Info(ctx, desc.Digest) // it may have been collected before
+		if ierr == nil {
+			b.progress.add(info.Size)
+			b.progress.finished(desc)
+			return nil
+		}
+		err = ierr
+	}
+	if !errdefs.IsNotFound(err) {
 		return err
 	}
 	if b.fetcher == nil {
@@ -214,6 +223,9 @@ func (c countingReader) Read(p []byte) (int, error) {
 
 // unpack makes a snapshot of the image's layers, of which those that others have are shared.
 func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownImage) error {
+	if err := d.hold(ctx, "snapshots/"+d.snapshotter, k.layers...); err != nil {
+		return err
+	}
 	img := client.NewImageWithPlatform(d.client, images.Image{Name: name.String(), Target: k.manifest}, platforms.All)
 	if err := img.Unpack(ctx, d.snapshotter); err != nil {
 		if ctx.Err() != nil {
@@ -280,6 +292,21 @@ func (d *Driver) lease(ctx context.Context) (context.Context, func(failed bool) 
 		}
 		return nil
 	}, nil
+}
+
+// hold adds what is there, or may be, to the lease of ctx. Nothing else refers to what a pull that was killed has left, or to
+// the layers of an image that was removed just now, and the collector would take it at any moment.
+func (d *Driver) hold(ctx context.Context, kind string, ids ...string) error {
+	id, leased := leases.FromContext(ctx)
+	if !leased {
+		return errors.New("no lease to hold content with")
+	}
+	for _, r := range ids {
+		if err := d.client.LeasesService().AddResource(ctx, leases.Lease{ID: id}, leases.Resource{ID: r, Type: kind}); err != nil {
+			return fmt.Errorf("hold %s %s: %w", kind, r, err)
+		}
+	}
+	return nil
 }
 
 // sweepTransfers removes what an earlier process of the same owner was transferring when it was killed. It does so once.

@@ -379,6 +379,47 @@ func (s imageTests) pullCancelledLeavesNothing(t *testing.T) {
 	}
 }
 
+// pullHoldsLayers pulls an image whose other layers are here, and which nothing refers to any more, while they are
+// collected.
+func (s imageTests) pullHoldsLayers(t *testing.T) {
+	r := newRegistry(t, false)
+	shared := []image.Layer{payload(210, 40_000), payload(211, 40_000)}
+	for tag, layers := range map[string][]image.Layer{"old:1": shared, "new:1": append(slices.Clone(shared), payload(212, 40_000))} {
+		img, err := image.New(image.Config{Architecture: "amd64"}, layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.push(t, tag, img)
+	}
+	r.push(t, "other:1", randomImage(t, "linux/amd64", 1))
+	d := s.open(t)
+	pull := func(tag string) runtime.Image {
+		t.Helper()
+		img, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/" + tag, Platform: "linux/amd64"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	pull("other:1")
+	old := pull("old:1")
+	for _, name := range []string{old.Name, old.Ref} { // without a collection, as after a crash
+		if err := d.client.ImageService().Delete(d.context(t.Context()), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var configured atomic.Bool
+	r.setGuard(func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.Contains(req.URL.Path, "/blobs/") && configured.Swap(true) { // a layer; the configuration comes before
+			if err := d.RemoveImage(t.Context(), r.host+"/other:1"); err != nil { // collects at once
+				t.Error(err)
+			}
+		}
+		return true
+	})
+	pull("new:1")
+}
+
 func (s imageTests) transferCutOffByCrash(t *testing.T) {
 	dir := t.TempDir()
 	d := s.open(t, func(c *Config) { c.Dir = dir })

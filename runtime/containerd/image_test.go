@@ -52,6 +52,7 @@ func (s imageTests) run(t *testing.T) {
 		{"PullShared", s.pullShared},
 		{"PullLayersOnce", s.pullLayersOnce},
 		{"PullCancelledLeavesNothing", s.pullCancelledLeavesNothing},
+		{"PullHoldsLayers", s.pullHoldsLayers},
 		{"TransferCutOffByCrash", s.transferCutOffByCrash},
 		{"PullPlatforms", s.pullPlatforms},
 		{"PullErrors", s.pullErrors},

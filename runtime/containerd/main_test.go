@@ -133,6 +133,18 @@ func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 			return err
 		}
 	}
+	if err := d.Kill(ctx, sandbox+"b", "SIGKILL"); err != nil {
+		return err
+	}
+	if _, err := d.Wait(ctx, sandbox+"b"); err != nil {
+		return err
+	}
+	if err := d.Restart(ctx, sandbox+"b", 1, nil); err != nil {
+		return err
+	}
+	if err := d.Start(ctx, sandbox+"b"); err != nil {
+		return err
+	}
 	if err := d.RemoveContainer(ctx, sandbox+"a"); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -23,7 +22,6 @@ import (
 	"github.com/fardel-io/fardel/internal/leaktest"
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
-	"github.com/fardel-io/fardel/runtime/image"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/scheduler/store"
@@ -64,11 +62,7 @@ func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 
 func addGuest(t *testing.T, c *local.Cluster) {
 	t.Helper()
-	img, err := image.Self(image.Config{Ref: "guest", Env: []string{guestVar + "=1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.AddImage(t.Context(), img); err != nil {
+	if err := addSelf(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -439,11 +433,7 @@ func hostProgram(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	img, err := image.Self(image.Config{Ref: "guest", Env: []string{guestVar + "=1"}})
-	if err != nil {
-		return err
-	}
-	if _, err := c.AddImage(ctx, img); err != nil {
+	if err := addSelf(ctx, c); err != nil {
 		return err
 	}
 	short, err := c.Run(ctx, define([]string{"app", "out early", "sleep 2s", "out late", "exit 9"}), scheduler.RunOptions{})
@@ -518,74 +508,6 @@ func TestTasksOutliveTheHostProgram(t *testing.T) {
 		t.Errorf("adopted and stopped: %+v", got.Containers[0])
 	}
 	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-	before.Check()
-}
-
-// launchForever starts one task after the other, and stops half of them.
-func launchForever(ctx context.Context, dir string) error {
-	c, err := local.Open(ctx, local.Config{Dir: dir})
-	if err != nil {
-		return err
-	}
-	img, err := image.Self(image.Config{Ref: "guest", Env: []string{guestVar + "=1"}})
-	if err != nil {
-		return err
-	}
-	if _, err := c.AddImage(ctx, img); err != nil {
-		return err
-	}
-	fmt.Println("open")
-	for i := 0; ; i++ {
-		run, err := c.Run(ctx, define([]string{"a", "out up", "hang"}, []string{"b", "hang"}), scheduler.RunOptions{})
-		if err != nil {
-			return err
-		}
-		if i%2 == 0 {
-			if err := run.Stop(ctx, ""); err != nil {
-				return err
-			}
-		}
-		if _, err := run.WaitStatus(ctx, task.Running); err != nil {
-			return err
-		}
-	}
-}
-
-// TestKilledAtAnyMoment kills a host program while it starts and stops tasks, several times over one directory. What the
-// last of them left is then taken over and purged, and nothing may remain.
-func TestKilledAtAnyMoment(t *testing.T) {
-	needRoot(t)
-	dir := filepath.Join(t.TempDir(), "c")
-	before := leaktest.Take(t, dir, local.Owner(dir))
-	for round := range 6 {
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), launchVar+"="+dir)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var first string
-		if _, err := fmt.Fscanln(out, &first); err != nil || first != "open" {
-			rest, _ := io.ReadAll(out)
-			t.Fatalf("host program, round %d: %s %s, %v", round, first, rest, err)
-		}
-		<-time.After(time.Duration(rand.IntN(700)) * time.Millisecond)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-	}
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Purge(t.Context()); err != nil {
 		t.Error(err)
 	}
 	before.Check()

@@ -22,7 +22,8 @@ import (
 const (
 	guestVar    = "FARDEL_TEST_GUEST"    // in containers: the guest program
 	hostVar     = "FARDEL_TEST_HOST"     // a host program that is going to be killed; its value is the directory
-	launchVar   = "FARDEL_TEST_LAUNCH"   // one that starts tasks until it is killed; its value is the directory
+	busyVar     = "FARDEL_TEST_BUSY"     // one that starts and stops tasks until it is killed; its value is the directory
+	registryVar = "FARDEL_TEST_REGISTRY" // the host of the registry that it pulls from
 	notRootVar  = "FARDEL_TEST_NOT_ROOT" // one without root; its value is the directory
 	cgroupVar   = "FARDEL_TEST_CGROUP"   // one whose cgroups are read-only; its value is the directory
 	logVar      = "FARDEL_TEST_LOG"      // one whose log sink stalls, and that is killed again and again; its value is the directory
@@ -40,8 +41,8 @@ func TestMain(m *testing.M) {
 		os.Exit(inContainer())
 	case os.Getenv(hostVar) != "":
 		os.Exit(outcome(hostProgram(context.Background(), os.Getenv(hostVar))))
-	case os.Getenv(launchVar) != "":
-		os.Exit(outcome(launchForever(context.Background(), os.Getenv(launchVar))))
+	case os.Getenv(busyVar) != "":
+		os.Exit(outcome(busyHost(context.Background(), os.Getenv(busyVar), os.Getenv(registryVar))))
 	case os.Getenv(logVar) != "":
 		os.Exit(outcome(stallingHost(context.Background(), os.Getenv(logVar))))
 	case os.Getenv(notRootVar) != "":
@@ -86,9 +87,14 @@ func outcome(err error) int {
 	return 0
 }
 
+<<<<<<< HEAD
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
 // "resolve NAME", "chatter LINES" and "router".
+=======
+// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT",
+// "resolve NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE" and "router".
+>>>>>>> 744a234 (runtime/containerd: what a killed pull or snapshot left is not in the way of the next; task/engine: times of containers that an earlier process started; a test of 200 kills)
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -123,6 +129,12 @@ func inContainer() int {
 		return outcome(router())
 	case "chatter":
 		return outcome(chatter(os.Stdout, rest))
+	case "brief":
+		return brief(os.Stdout, rest)
+	case "talk":
+		return outcome(talk(os.Stdout))
+	case "toggle":
+		return toggle(rest)
 	case "relay":
 		fmt.Println(relay(rest))
 		return 1

@@ -231,7 +231,7 @@ func (w *worker) startAll(ctx context.Context, names []string) error {
 			if err != nil {
 				return &startError{task.ErrorCannotStartContainer, name, err}
 			}
-			c.startedAt = time.Now()
+			c.startedAt = began // it may have ended before Start returned
 			w.watch(ctx, c)
 			w.deliver(c)
 			return nil

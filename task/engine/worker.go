@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,7 @@ func (w *worker) adopt(ctx context.Context) {
 			w.log.Error("containers of task have no metadata until the next start", "error", err)
 		}
 	}
+	w.noteStarted(ctx)
 	for i, c := range w.containers {
 		rec := w.record(i)
 		c.created = rec.LastStatus != task.ContainerPending || w.rec.LastStatus > task.Pending
@@ -174,6 +176,27 @@ func (w *worker) adopt(ctx context.Context) {
 		}
 	}
 	w.show()
+}
+
+// noteStarted finds the containers that an earlier process has started, and died before it could say so.
+func (w *worker) noteStarted(ctx context.Context) {
+	pending := func(c task.Container) bool { return c.LastStatus == task.ContainerPending }
+	if w.rec.LastStatus < task.Activating || w.rec.LastStatus > task.Stopping || !slices.ContainsFunc(w.rec.Containers, pending) {
+		return
+	}
+	found, err := w.e.cfg.Driver.List(ctx)
+	if err != nil {
+		w.log.Error("containers that were started may be started again", "error", err)
+	}
+	for _, have := range found.Containers {
+		i := slices.IndexFunc(w.containers, func(c *container) bool { return c.id == have.ID })
+		if i < 0 || have.State == runtime.StateCreated || have.StartedAt.IsZero() {
+			continue
+		}
+		if rec := w.record(i); pending(*rec) {
+			rec.LastStatus, rec.StartedAt = task.ContainerRunning, have.StartedAt.UTC()
+		}
+	}
 }
 
 // follow watches a container that an earlier process started, and does what is missing of its last restart.
