@@ -509,6 +509,7 @@ func crashAt(t *testing.T, n int, after bool) bool {
 	<-closed
 	<-done
 
+	<-time.After(time.Minute) // with nobody there
 	w.drive = plain
 	c = w.open()
 	defer w.end()
@@ -519,6 +520,8 @@ func crashAt(t *testing.T, n int, after bool) bool {
 	stopped := mustWait(t, again)
 	if got := stopped.Container("a"); got.ExitCode == nil || *got.ExitCode != 0 || stopped.StopCode != task.StopCodeEssentialContainerExited {
 		t.Errorf("after the crash: %s: %s; container a %+v", stopped.StopCode, stopped.StoppedReason, got)
+	} else if got.FinishedAt.Before(got.StartedAt) {
+		t.Errorf("container a ended at %s and was started at %s", got.FinishedAt, got.StartedAt)
 	}
 	return finished
 }

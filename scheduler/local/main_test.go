@@ -87,14 +87,9 @@ func outcome(err error) int {
 	return 0
 }
 
-<<<<<<< HEAD
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "chatter LINES" and "router".
-=======
-// inContainer is the guest program, with more statements: "serve PORT", "dial ADDRESS", "relay PORT",
 // "resolve NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE" and "router".
->>>>>>> 744a234 (runtime/containerd: what a killed pull or snapshot left is not in the way of the next; task/engine: times of containers that an earlier process started; a test of 200 kills)
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
