@@ -117,6 +117,14 @@ func (s SandboxSpec) UTSHostname() string {
 	return s.ID[:min(len(s.ID), 12)]
 }
 
+// UTSHostname is the host name of the container in its sandbox.
+func (c ContainerSpec) UTSHostname(s SandboxSpec) string {
+	if c.Hostname != "" {
+		return c.Hostname
+	}
+	return s.UTSHostname()
+}
+
 // Signal numbers of Linux on all architectures that Go has containers on but mips.
 var signals = map[string]int{
 	"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "IOT": 6, "BUS": 7, "FPE": 8, "KILL": 9, "USR1": 10,

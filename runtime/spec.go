@@ -54,6 +54,8 @@ type ContainerSpec struct {
 	ReadonlyRootfs  bool
 	Privileged      bool
 	NoNewPrivileges bool
+	NoNetwork       bool          // a network namespace of its own with nothing but loopback, not the sandbox's
+	Hostname        string        // UTS hostname; "" is the sandbox's
 	Init            bool          // a small init as process 1 that reaps and forwards signals (initProcessEnabled)
 	Terminal        bool          // pseudoTerminal
 	Stdin           bool          // interactive: stdin stays open

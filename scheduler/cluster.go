@@ -142,7 +142,9 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 		switch {
 		case rec.Task.LastStatus < task.Stopped:
 			live = append(live, rec)
-			net.ENIs = append(net.ENIs, rec.ENI)
+			if rec.ENI.ID != "" {
+				net.ENIs = append(net.ENIs, rec.ENI)
+			}
 		case c.engine.Undelivered(rec.Task.ID()):
 			owing = append(owing, rec)
 		}

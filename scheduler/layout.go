@@ -32,7 +32,7 @@ func keyDefinition(family string, revision int) string {
 // taskRecord is what tasks/<id> holds.
 type taskRecord struct {
 	Task task.Task   `json:"task"`
-	ENI  network.ENI `json:"eni"`
+	ENI  network.ENI `json:"eni,omitzero"` // zero in the network mode none
 	// Protection is nil for a task that is not protected from scale-in.
 	Protection *protectionRecord `json:"protection,omitempty"`
 

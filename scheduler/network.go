@@ -65,7 +65,9 @@ func (c *core) setNetwork(ctx context.Context, s network.State) error {
 func withInterfaces(s network.State, live []taskRecord) network.State {
 	s.ENIs = nil
 	for _, rec := range live {
-		s.ENIs = append(s.ENIs, rec.ENI)
+		if rec.ENI.ID != "" {
+			s.ENIs = append(s.ENIs, rec.ENI)
+		}
 	}
 	return s
 }
@@ -74,6 +76,9 @@ func withInterfaces(s network.State, live []taskRecord) network.State {
 // with it before that: the address answers nobody, and the routes lead nowhere. What goes wrong is left to the next start,
 // which does the same.
 func (c *core) releaseInterface(ctx context.Context, eni string) {
+	if eni == "" {
+		return
+	}
 	is := func(id string) bool { return id == eni }
 	c.mu.Lock()
 	_, named := c.net.WithoutInterfaces(is)

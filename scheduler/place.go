@@ -46,12 +46,17 @@ func newLedger(s network.State, live []taskRecord, capacity task.Size) *ledger {
 	return l
 }
 
-// reserve takes a size and addresses in one of the subnets for a task, or nothing.
+// reserve takes a size and addresses in one of the subnets for a task, or nothing. Without subnets it takes no
+// address.
 func (l *ledger) reserve(id string, size task.Size, where location) (reservation, error) {
 	if err := fits("all tasks together", task.Size{CPU: l.reserved.CPU + size.CPU, Memory: l.reserved.Memory + size.Memory}, l.capacity); err != nil {
 		return reservation{}, err
 	}
 	r := reservation{size: size}
+	if len(where.Subnets) == 0 {
+		l.add(id, r)
+		return r, nil
+	}
 	if err := l.address(&r, where); err != nil {
 		l.addresses.Release(r.subnet, r.addr)
 		l.addresses.ReleaseIPv6(r.subnet, r.ipv6)
@@ -160,8 +165,14 @@ type location struct {
 
 // resolveNetwork fills in what a network configuration leaves out, and checks that what it names exists, in one VPC.
 // A subnet's MapPublicIPOnLaunch counts where the caller leaves all of it out: assignPublicIp is DISABLED otherwise,
-// whatever the subnet says (ECS).
-func resolveNetwork(s network.State, n *AWSVPCConfiguration) (location, error) {
+// whatever the subnet says (ECS). A task without network has none.
+func resolveNetwork(s network.State, mode task.NetworkMode, n *AWSVPCConfiguration) (location, error) {
+	switch {
+	case mode != task.NetworkModeAWSVPC && n != nil:
+		return location{}, fmt.Errorf("%w: Network Configuration is not valid for the given networkMode of this task definition.", ErrInvalid)
+	case mode != task.NetworkModeAWSVPC:
+		return location{}, nil
+	}
 	asSubnet := n == nil
 	if n == nil {
 		subnets := defaultSubnets(s)

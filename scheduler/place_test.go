@@ -82,11 +82,11 @@ func TestLedgerGivesBackWhatItTookInVain(t *testing.T) {
 func TestResolveNetwork(t *testing.T) {
 	s := vpc(t)
 	sn, sg := s.Subnets[0].ID, s.SecurityGroups[0].ID
-	got, err := resolveNetwork(s, nil)
+	got, err := resolveNetwork(s, task.NetworkModeAWSVPC, nil)
 	if err != nil || len(got.Subnets) != 2 || len(got.SecurityGroups) != 1 || !got.AssignPublicIP {
 		t.Errorf("no configuration: %+v, %v, want the default VPC's", got, err)
 	}
-	got, err = resolveNetwork(s, &AWSVPCConfiguration{Subnets: []string{sn}})
+	got, err = resolveNetwork(s, task.NetworkModeAWSVPC, &AWSVPCConfiguration{Subnets: []string{sn}})
 	if err != nil || got.SecurityGroups[0] != sg || got.AssignPublicIP {
 		t.Errorf("a subnet: %+v, %v, want the default group and no public address", got, err)
 	}
@@ -94,11 +94,11 @@ func TestResolveNetwork(t *testing.T) {
 		"unknown subnet": {Subnets: []string{"subnet-0"}},
 		"unknown group":  {Subnets: []string{sn}, SecurityGroups: []string{"sg-0"}},
 	} {
-		if _, err := resolveNetwork(s, n); !errors.Is(err, ErrInvalid) {
+		if _, err := resolveNetwork(s, task.NetworkModeAWSVPC, n); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	if _, err := resolveNetwork(network.State{}, nil); !errors.Is(err, ErrInvalid) {
+	if _, err := resolveNetwork(network.State{}, task.NetworkModeAWSVPC, nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no VPC at all: %v, want ErrInvalid", err)
 	}
 }

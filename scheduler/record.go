@@ -44,13 +44,15 @@ func (b *recordBuilder) task() task.Task {
 		StartedBy:            b.o.StartedBy,
 		CPU:                  strconv.FormatInt(int64(b.size.CPU), 10),
 		Memory:               strconv.FormatInt(int64(b.size.Memory), 10),
-		Attachments:          []task.Attachment{b.attachment()},
 		Overrides:            b.o.Overrides,
 		Tags:                 b.tags(),
 		EnableExecuteCommand: b.o.EnableExecuteCommand,
 		Connectivity:         "CONNECTED",
 		ConnectivityAt:       b.now,
 		CreatedAt:            b.now,
+	}
+	if b.eni.ID != "" {
+		t.Attachments = append(t.Attachments, b.attachment())
 	}
 	for _, v := range b.o.VolumeConfigurations {
 		t.Attachments = append(t.Attachments, b.volumeAttachment(v))
@@ -86,9 +88,11 @@ func (b *recordBuilder) container(taskARN string, i int) task.Container {
 		LastStatus:   task.ContainerPending,
 		HealthStatus: task.HealthUnknown,
 		CPU:          strconv.FormatInt(int64(d.CPU), 10),
-		NetworkInterfaces: []task.NetworkInterface{{
+	}
+	if b.eni.ID != "" && !d.DisableNetworking {
+		c.NetworkInterfaces = []task.NetworkInterface{{
 			AttachmentID: uuid(b.id, "eni"), PrivateIPv4Address: b.eni.PrivateIPv4.String(),
-		}},
+		}}
 	}
 	if b.eni.IPv6.IsValid() {
 		c.NetworkInterfaces[0].IPv6Address = b.eni.IPv6.String()
@@ -128,7 +132,11 @@ func (b *recordBuilder) volumeAttachment(v task.VolumeConfiguration) task.Attach
 	}
 }
 
+// zone is that of the task's subnet, and of one without a network the first of the region: that of the host, so to say.
 func (b *recordBuilder) zone() string {
+	if b.eni.ID == "" {
+		return b.cfg.zones()[0]
+	}
 	for _, s := range b.net.Subnets {
 		if s.ID == b.eni.Subnet {
 			return s.AvailabilityZone

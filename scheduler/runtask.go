@@ -23,7 +23,8 @@ type RunOptions struct {
 	LaunchType task.LaunchType // "" is FARGATE
 
 	// NetworkConfiguration is where the task's interface goes. Nil is the default subnets of the default VPC, its default
-	// security group, and a public address if the subnet has MapPublicIPOnLaunch, as default ones have.
+	// security group, and a public address if the subnet has MapPublicIPOnLaunch, as default ones have. A definition whose
+	// network mode is none takes none.
 	NetworkConfiguration *AWSVPCConfiguration
 
 	Overrides            *task.TaskOverride // at most 8192 characters as JSON
@@ -237,7 +238,7 @@ func (c *Cluster) runConditions(def, eff *task.TaskDefinition, o RunOptions) con
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
+	where, err := resolveNetwork(c.net, eff.NetworkMode, o.NetworkConfiguration)
 	if err != nil && o.NetworkConfiguration != nil {
 		where.AWSVPCConfiguration = *o.NetworkConfiguration // placement says what is wrong with it, to whoever may run the task
 	}
@@ -292,7 +293,7 @@ func (c *core) tokenTask(ctx context.Context, token, request string) (id string,
 func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRecord, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	where, err := resolveNetwork(c.net, o.NetworkConfiguration)
+	where, err := resolveNetwork(c.net, def.NetworkMode, o.NetworkConfiguration)
 	if err != nil {
 		return taskRecord{}, err
 	}
@@ -305,9 +306,12 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 		return taskRecord{}, err
 	}
 	now := time.Now().UTC()
-	eni := network.ENI{
-		ID: network.NewID("eni", id), Subnet: r.subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: r.addr, IPv6: r.ipv6,
-		MAC: network.NewMAC(id), AssignPublicIP: r.isPublic, PublicIPv4: r.public,
+	var eni network.ENI
+	if def.NetworkMode == task.NetworkModeAWSVPC {
+		eni = network.ENI{
+			ID: network.NewID("eni", id), Subnet: r.subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: r.addr, IPv6: r.ipv6,
+			MAC: network.NewMAC(id), AssignPublicIP: r.isPublic, PublicIPv4: r.public,
+		}
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
 	return taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations}, nil

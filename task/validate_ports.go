@@ -135,16 +135,45 @@ func (v *validator) portNames() {
 	}
 }
 
-// hosts checks extraHosts.
+// maxHostname is the kernel's limit of a host name, in bytes.
+const maxHostname = 64
+
+// hosts checks what goes to the files of /etc: hostname, extraHosts, dnsServers and dnsSearchDomains.
 func (s *containerScope) hosts() {
+	if len(s.c.Hostname) > maxHostname || !isHost(s.c.Hostname) {
+		s.bad("hostname", "must be at most %d letters, digits, - _ and ., not %q", maxHostname, s.c.Hostname)
+	}
 	for i, h := range s.c.ExtraHosts {
 		member := fmt.Sprintf("extraHosts[%d]", i)
-		if h.Hostname == "" {
+		switch {
+		case h.Hostname == "":
 			s.bad(member+".hostname", "must be set")
+		case !isHost(h.Hostname):
+			s.bad(member+".hostname", "must be letters, digits, - _ and ., not %q", h.Hostname)
 		}
 		// host-gateway is Docker's word for the address of the host.
 		if _, err := netip.ParseAddr(h.IPAddress); err != nil && h.IPAddress != "host-gateway" {
 			s.bad(member+".ipAddress", "must be an IP address, not %q", h.IPAddress)
 		}
 	}
+	if s.fargate || s.windows {
+		return // unsupported has said that there are no servers
+	}
+	for i, a := range s.c.DNSServers {
+		if _, err := netip.ParseAddr(a); err != nil {
+			s.bad(fmt.Sprintf("dnsServers[%d]", i), "must be an IP address, not %q", a)
+		}
+	}
+	for i, d := range s.c.DNSSearchDomains {
+		if d == "" || !isHost(d) {
+			s.bad(fmt.Sprintf("dnsSearchDomains[%d]", i), "must be letters, digits, - _ and ., not %q", d)
+		}
+	}
+}
+
+// isHost reports whether s has only characters of host names.
+func isHost(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
+	})
 }

@@ -331,6 +331,15 @@ var rules = []struct {
 	{"extra hosts", ec2, LaunchTypeEC2, func(_ *TaskDefinition, app *ContainerDefinition) {
 		app.ExtraHosts = []HostEntry{{IPAddress: "host-gateway"}, {Hostname: "a", IPAddress: "a"}}
 	}, []string{"extraHosts[0].hostname: must be set", `extraHosts[1].ipAddress: must be an IP address, not "a"`}},
+	{"names that would be lines of files", ec2, LaunchTypeEC2, func(_ *TaskDefinition, app *ContainerDefinition) {
+		app.Hostname, app.ExtraHosts = "a b", []HostEntry{{Hostname: "a\n::1 b", IPAddress: "::1"}}
+		app.DNSServers, app.DNSSearchDomains = []string{"10.0.0.2", "dns"}, []string{"a.internal", "b\nnameserver 1.1.1.1"}
+	}, []string{
+		`hostname: must be at most 64 letters, digits, - _ and ., not "a b"`,
+		`extraHosts[0].hostname: must be letters, digits, - _ and ., not "a\n::1 b"`,
+		`dnsServers[1]: must be an IP address, not "dns"`,
+		`dnsSearchDomains[1]: must be letters, digits, - _ and ., not "b\nnameserver 1.1.1.1"`,
+	}},
 
 	{"user and group", ec2, LaunchTypeEC2, func(_ *TaskDefinition, app *ContainerDefinition) { app.User = "app:0" }, nil},
 	{"user with empty group", ec2, LaunchTypeEC2, func(_ *TaskDefinition, app *ContainerDefinition) { app.User = "app:" },

@@ -115,7 +115,7 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	}
 	// The OCI runtime has read its configuration and does not need the values again.
 	spec.SecretEnv = nil
-	if creation.spec.Process.Env, err = spec.Environment(img.Image, s.spec.UTSHostname()); err != nil {
+	if creation.spec.Process.Env, err = spec.Environment(img.Image, spec.UTSHostname(s.spec)); err != nil {
 		return 0, err
 	}
 	if err := d.tasks.conceal(ctx, c.target(), creation.spec); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ func (d *Driver) Stats(_ context.Context, id string) (runtime.Stats, error) {
 	d.mu.Lock()
 	s := d.sandboxes[id]
 	d.mu.Unlock()
-	name, inside := id, d.containersOf(id)
+	name, inside := id, d.networked(d.containersOf(id))
 	if s == nil {
 		c, err := d.container(id)
 		if err != nil {
@@ -37,6 +38,16 @@ func (d *Driver) Stats(_ context.Context, id string) (runtime.Stats, error) {
 	}
 	stats.Networks = d.counters(inside)
 	return stats, nil
+}
+
+// networked are those of the containers that are in their sandbox's network.
+func (d *Driver) networked(ids []string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id string) bool {
+		c := d.containers[id]
+		return c == nil || c.current() == "" || c.record.Spec.NoNetwork
+	})
 }
 
 // counters are those of the network namespace that containers share, as one that runs sees it; nil if none runs.

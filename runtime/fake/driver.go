@@ -174,7 +174,7 @@ func (m *Machine) newContainer(spec runtime.ContainerSpec) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, err := spec.Environment(img.config, s.spec.UTSHostname())
+	env, err := spec.Environment(img.config, spec.UTSHostname(s.spec))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(cont
 				return err
 			}
 		}
-		env, err := spec.Environment(c.image.config, m.sandboxes[spec.SandboxID].spec.UTSHostname())
+		env, err := spec.Environment(c.image.config, spec.UTSHostname(m.sandboxes[spec.SandboxID].spec))
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func linux(c runtime.ContainerSpec, s runtime.SandboxSpec, o Options) (*specs.Li
 	}
 	l := &specs.Linux{
 		CgroupsPath: o.CgroupsPath,
-		Namespaces:  namespaces(s, o),
+		Namespaces:  namespaces(c, s, o),
 		Sysctl:      sysctls,
 		Resources:   resources,
 	}
@@ -50,15 +50,18 @@ func linux(c runtime.ContainerSpec, s runtime.SandboxSpec, o Options) (*specs.Li
 }
 
 // namespaces are private to the container but for the network and, with pidMode task, the processes. Without a path in
-// the sandbox the container stays in the host's network namespace.
-func namespaces(s runtime.SandboxSpec, o Options) []specs.LinuxNamespace {
+// the sandbox the container stays in the host's network namespace. In a new one OCI runtimes bring up loopback.
+func namespaces(c runtime.ContainerSpec, s runtime.SandboxSpec, o Options) []specs.LinuxNamespace {
 	list := []specs.LinuxNamespace{
 		{Type: specs.MountNamespace},
 		{Type: specs.UTSNamespace},
 		{Type: specs.IPCNamespace},
 		{Type: specs.PIDNamespace, Path: o.PIDNamespace},
 	}
-	if s.NetNS != "" {
+	switch {
+	case c.NoNetwork:
+		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	case s.NetNS != "":
 		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: s.NetNS})
 	}
 	if o.CgroupV2 { // v1 shows a container its own cgroups through bind mounts instead
@@ -79,7 +82,7 @@ func sysctls(c runtime.ContainerSpec, s runtime.SandboxSpec) (map[string]string,
 		case strings.Contains(dotted, ".."):
 			return nil, invalid(c, "system control %q is not a name", name)
 		case strings.HasPrefix(dotted, "net."):
-			if s.NetNS == "" {
+			if s.NetNS == "" && !c.NoNetwork {
 				return nil, invalid(c, "system control %s would change the host: the task has no network namespace", name)
 			}
 		case slices.Contains(ipcSysctls, dotted), strings.HasPrefix(dotted, "fs.mqueue."):

@@ -33,7 +33,7 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 	if c.Init {
 		args = append([]string{initPath, "--"}, args...)
 	}
-	env, err := c.Environment(img, s.UTSHostname())
+	env, err := c.Environment(img, c.UTSHostname(s))
 	if err != nil {
 		return nil, err
 	}

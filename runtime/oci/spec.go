@@ -41,7 +41,7 @@ func Spec(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, o O
 		Version:  version,
 		Process:  process,
 		Root:     &specs.Root{Path: o.RootfsPath, Readonly: c.ReadonlyRootfs},
-		Hostname: s.UTSHostname(),
+		Hostname: c.UTSHostname(s),
 		Mounts:   mounts,
 		Linux:    linux,
 	}

@@ -205,6 +205,22 @@ func TestSysctlsNeedNetNS(t *testing.T) {
 	}
 }
 
+func TestNoNetwork(t *testing.T) {
+	c := container(func(c *runtime.ContainerSpec) {
+		c.NoNetwork, c.Hostname, c.Sysctls = true, "box", map[string]string{"net.core.somaxconn": "1"}
+	})
+	spec, err := Spec(c, sandbox, nginx, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace}) {
+		t.Errorf("namespaces %v, want a network namespace of its own", spec.Linux.Namespaces)
+	}
+	if spec.Hostname != "box" || !slices.Contains(spec.Process.Env, "HOSTNAME=box") {
+		t.Errorf("host name %q, variables %q, want box", spec.Hostname, spec.Process.Env)
+	}
+}
+
 func TestCapabilitySet(t *testing.T) {
 	without := func(set []string, names ...string) []string {
 		return slices.DeleteFunc(slices.Clone(set), func(n string) bool { return slices.Contains(names, n) })

@@ -10,6 +10,7 @@ var sandboxChecks = []namedCheck{
 	{"TwoContainers", twoContainers},
 	{"Hostname", hostname},
 	{"NetNS", netNS},
+	{"NoNetwork", noNetwork},
 	{"SharedPID", sharedPID},
 	{"PrivatePID", privatePID},
 }
@@ -52,6 +53,29 @@ func netNS(c *check) {
 	if host := c.output(c.sandbox(), nil, link); host == c.NetNSLink+"\n" {
 		c.t.Error("a sandbox without a path has the other's network namespace")
 	}
+}
+
+// noNetwork has a container, and one that is made again for another run, be alone beside others in the sandbox's network.
+func noNetwork(c *check) {
+	c.need(Kernel)
+	s := c.sandbox(func(s *runtime.SandboxSpec) { s.NetNS, s.Hostname = c.NetNS, "shared" })
+	const link = "link /proc/self/ns/net"
+	alone := func(spec *runtime.ContainerSpec) { spec.NoNetwork, spec.Hostname = true, "alone" }
+	shared := c.output(s, nil, link)
+	first := c.output(s, alone, link)
+	if second := c.output(s, alone, link); first == shared || second == shared {
+		c.t.Errorf("network namespaces %q and %q, want others than the sandbox's %q", first, second, shared)
+	}
+	c.equal("host name", c.output(s, alone, "hostname", "env HOSTNAME"), "alone\nHOSTNAME=alone\n")
+	c.equal("host name of others", c.output(s, nil, "hostname"), "shared\n")
+	c.equal("listening on loopback", c.output(s, alone, "tell up", "await up"), "told up\nheard up\n")
+	var links []string
+	for line := range strings.Lines(c.output(s, alone, "read /proc/net/dev")) {
+		if name, _, ok := strings.Cut(line, ":"); ok {
+			links = append(links, strings.TrimSpace(name))
+		}
+	}
+	c.equal("interfaces", strings.Join(links, " "), "lo")
 }
 
 // countOf says how often a word occurs, as text.

@@ -33,7 +33,8 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 		NoNewPrivileges: noNewPrivileges(d.DockerSecurityOptions),
 		Terminal:        d.PseudoTerminal, Stdin: d.Interactive,
 		Ulimits: d.Ulimits, Sysctls: sysctls(d.SystemControls),
-		Mounts: append(w.e.fileMounts(w.id), w.volumeMounts(c)...),
+		NoNetwork: w.offline(d), Hostname: d.Hostname,
+		Mounts: append(w.fileMounts(d), w.volumeMounts(c)...),
 		Labels: w.labels(d),
 	}
 	w.logSpec(&s, d)
@@ -71,7 +72,7 @@ func (w *worker) environment(c *container) []string {
 	for i, kv := range c.def.Environment {
 		env[i] = kv.Name + "=" + kv.Value
 	}
-	if !w.hasEndpoint() {
+	if !w.hasEndpoint() || w.offline(c.def) {
 		return env
 	}
 	told := metadata.ContainerEnvironment{

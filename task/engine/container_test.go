@@ -83,13 +83,25 @@ func TestNetFiles(t *testing.T) {
 		Address: netip.MustParsePrefix("10.0.0.5/20"), Hostname: "ip-10-0-0-5.ec2.internal",
 		DNS: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")}, Search: []string{"ec2.internal", "x"},
 	}
-	for name, want := range map[string]string{
-		"hosts":       "127.0.0.1 localhost\n10.0.0.5 ip-10-0-0-5.ec2.internal\n",
-		"hostname":    "ip-10-0-0-5.ec2.internal\n",
-		"resolv.conf": "nameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch ec2.internal x\n",
+	task1 := etc{at: at, hostname: at.Hostname}
+	own := etc{at: at, hostname: at.Hostname, def: &task.ContainerDefinition{DNSServers: []string{"1.1.1.1"}, DNSSearchDomains: []string{"a.b"}}}
+	offline := etc{hostname: "box", def: &task.ContainerDefinition{ExtraHosts: []task.HostEntry{{Hostname: "db", IPAddress: "10.1.1.1"}, {Hostname: "six", IPAddress: "::5"}}}}
+	for _, tt := range []struct {
+		of   etc
+		name string
+		want string
+	}{
+		{task1, "hosts", "127.0.0.1 localhost\n10.0.0.5 ip-10-0-0-5.ec2.internal\n"},
+		{task1, "hostname", "ip-10-0-0-5.ec2.internal\n"},
+		{task1, "resolv.conf", "nameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch ec2.internal x\n"},
+		{own, "hosts", "127.0.0.1 localhost\n10.0.0.5 ip-10-0-0-5.ec2.internal\n"},
+		{own, "resolv.conf", "nameserver 1.1.1.1\nsearch a.b\n"},
+		{offline, "hosts", "127.0.0.1 localhost\n10.1.1.1 db\n::5 six\n"},
+		{offline, "hostname", "box\n"},
+		{offline, "resolv.conf", ""},
 	} {
-		if diff := cmp.Diff(want, netFile(name, at)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		if diff := cmp.Diff(tt.want, tt.of.text(tt.name)); diff != "" {
+			t.Errorf("%s of %q (-want +got):\n%s", tt.name, tt.of.hostname, diff)
 		}
 	}
 }
@@ -109,5 +121,22 @@ func TestUnsupported(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, Unsupported(def)); diff != "" {
 		t.Errorf("Unsupported (-want +got):\n%s", diff)
+	}
+}
+
+func TestUnsupportedNetworkModes(t *testing.T) {
+	for mode, want := range map[task.NetworkMode]string{
+		task.NetworkModeNone: "", task.NetworkModeAWSVPC: "",
+		task.NetworkModeHost:   "not supported: host: tasks get an interface of their own (awsvpc) or none, never the host's",
+		task.NetworkModeBridge: "not supported: bridge: tasks get an interface of their own (awsvpc) or none; there is no Docker bridge",
+		"":                     "not supported: bridge: tasks get an interface of their own (awsvpc) or none; there is no Docker bridge",
+	} {
+		got := ""
+		for _, p := range Unsupported(&task.TaskDefinition{NetworkMode: mode}) {
+			got += p.Reason
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", mode, got, want)
+		}
 	}
 }

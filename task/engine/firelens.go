@@ -191,7 +191,7 @@ func (w *worker) writeRouter(ctx context.Context) error {
 // firelens gives the log router its files, and those who log through it its address in the task, for those that log
 // themselves.
 func (w *worker) firelens(s *runtime.ContainerSpec, c *container) {
-	if sends(c.def) {
+	if sends(c.def) && !s.NoNetwork {
 		s.Env = append(s.Env, "FLUENT_HOST=127.0.0.1", "FLUENT_PORT=24224")
 	}
 	f := c.def.FirelensConfiguration

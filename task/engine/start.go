@@ -28,29 +28,36 @@ func (w *worker) provision(ctx context.Context) error {
 }
 
 func (w *worker) provisionSandbox(ctx context.Context) error {
-	began := time.Now()
-	at, err := w.e.cfg.Fabric.Attach(ctx, w.eni)
-	w.took("attach", began)
-	if err != nil {
-		return &startError{task.ErrorResourceInitialization, "", fmt.Errorf("attach network interface %s: %w", w.eni.ID, err)}
-	}
-	w.attached = at
-	if err := w.e.endpoints.join(ctx, w); err != nil {
+	if err := w.attach(ctx); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
-	if err := w.e.writeFiles(w.id, at); err != nil {
+	if err := w.writeFiles(); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
 	if err := w.writeRouter(ctx); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
-	began = time.Now()
-	err = w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(at))
+	began := time.Now()
+	err := w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(w.attached))
 	w.took("sandbox", began)
 	if err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
 	return nil
+}
+
+// attach makes the task's interface and has it reach its endpoint.
+func (w *worker) attach(ctx context.Context) error {
+	if w.def.NetworkMode == task.NetworkModeNone {
+		return nil
+	}
+	defer w.took("attach", time.Now())
+	at, err := w.e.cfg.Fabric.Attach(ctx, w.eni)
+	if err != nil {
+		return fmt.Errorf("attach network interface %s: %w", w.eni.ID, err)
+	}
+	w.attached = at
+	return w.e.endpoints.join(ctx, w)
 }
 
 // setAttached notes in the record that the interface is in place, and with it what else is attached.

@@ -122,6 +122,9 @@ func (w *worker) deprovision(ctx context.Context) error {
 	err = each(
 		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
 		func() error {
+			if w.def.NetworkMode == task.NetworkModeNone {
+				return nil
+			}
 			defer w.took("detach", time.Now())
 			return w.e.cfg.Fabric.Detach(ctx, w.eni.ID)
 		},

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // than left out without a word. It is empty for a definition that can be run.
 func Unsupported(d *task.TaskDefinition) []task.Problem {
 	var u unsupported
-	u.when(d.NetworkMode != task.NetworkModeAWSVPC, "networkMode", fmt.Sprintf("only awsvpc, not %q", d.NetworkMode))
+	u.network(d.NetworkMode)
 	u.when(d.PIDMode == task.PIDModeHost, "pidMode", "host")
 	u.when(d.IPCMode != "" && d.IPCMode != task.IPCModeNone, "ipcMode", "only private IPC namespaces")
 	u.when(d.IsWindows(), "runtimePlatform.operatingSystemFamily", "only Linux")
@@ -41,6 +42,18 @@ func (u *unsupported) when(asked bool, path, detail string) {
 	*u = append(*u, task.Problem{Path: path, Reason: reason})
 }
 
+// network refuses the modes in which ports or interfaces of the host are handed out.
+func (u *unsupported) network(mode task.NetworkMode) {
+	switch mode {
+	case task.NetworkModeAWSVPC, task.NetworkModeNone:
+	case task.NetworkModeHost:
+		u.when(true, "networkMode", "host: tasks get an interface of their own (awsvpc) or none, never the host's")
+	default:
+		u.when(true, "networkMode", fmt.Sprintf("%s: tasks get an interface of their own (awsvpc) or none; there is no Docker bridge",
+			cmp.Or(mode, task.NetworkModeBridge)))
+	}
+}
+
 // volume refuses what a Docker volume of one task can ask for beyond a directory. Shared ones are a provider's.
 func (u *unsupported) volume(at string, v *task.Volume) {
 	c := v.DockerVolumeConfiguration
@@ -55,11 +68,9 @@ func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 	u.when(len(c.ResourceRequirements) > 0, at+"resourceRequirements", "no GPU or other accelerator is handed to containers")
 	u.when(len(c.CredentialSpecs) > 0, at+"credentialSpecs", "they are for Active Directory on Windows")
 	u.when(len(c.Links) > 0, at+"links", "they take the network mode bridge")
-	u.when(c.Hostname != "", at+"hostname", "")
-	u.when(c.DisableNetworking, at+"disableNetworking", "containers of a task share its network interface")
-	u.when(len(c.ExtraHosts) > 0, at+"extraHosts", "")
-	u.when(len(c.DNSServers) > 0, at+"dnsServers", "")
-	u.when(len(c.DNSSearchDomains) > 0, at+"dnsSearchDomains", "")
+	for i, h := range c.ExtraHosts {
+		u.when(h.IPAddress == "host-gateway", fmt.Sprintf("%sextraHosts[%d].ipAddress", at, i), "host-gateway is of the network mode bridge")
+	}
 	for i, o := range c.DockerSecurityOptions {
 		u.when(!noNewPrivileges([]string{o}), fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
 	}

@@ -151,7 +151,7 @@ func (w *worker) run(ctx context.Context) {
 
 // adopt follows the containers that an earlier process started.
 func (w *worker) adopt(ctx context.Context) {
-	if w.rec.LastStatus > task.Provisioning && w.rec.LastStatus < task.Deprovisioning {
+	if w.def.NetworkMode != task.NetworkModeNone && w.rec.LastStatus > task.Provisioning && w.rec.LastStatus < task.Deprovisioning {
 		w.attached = w.e.attachments[w.eni.ID]
 		w.adoptFaults(ctx)
 		if err := w.e.endpoints.join(ctx, w); err != nil {
