@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -40,7 +41,11 @@ func crashState() network.State {
 		}
 	}
 	all.VPCs[1].IsDefault = false
-	return withGateways(all)
+	all.ENIs[0].Bandwidth = network.Bandwidth{Ingress: 1e9, Egress: 1e9}
+	for i := range 2 {
+		all.ENIs[i].PublishedPorts = []network.PublishedPort{{HostAddress: netip.IPv4Unspecified(), HostPort: uint16(8080 + i), Protocol: network.TCP, Port: 80}}
+	}
+	return dualStack(dualStack(withGateways(all), 0), 1)
 }
 
 // withGateways gives the first VPC a private subnet behind a NAT gateway, a network ACL, an elastic address and an ENI that
@@ -88,6 +93,8 @@ func crashMain() {
 	whole := crashState()
 	bare := whole // without what names ENIs
 	bare.ENIs, bare.RouteTables, bare.Addresses = nil, whole.RouteTables[:2], whole.Addresses[:1]
+	changed := whole.ENIs[1]
+	changed.Bandwidth, changed.PublishedPorts = network.Bandwidth{Egress: 1e6}, nil
 	fmt.Println("ready")
 	for {
 		steps := []func() error{
@@ -97,6 +104,7 @@ func crashMain() {
 			func() error { _, err := f.Attach(ctx, whole.ENIs[4]); return err },
 			func() error { return f.Detach(ctx, whole.ENIs[0].ID) },
 			func() error { return f.Apply(ctx, whole) },
+			func() error { _, err := f.Attach(ctx, changed); return err },
 			func() error { return f.Detach(ctx, whole.ENIs[1].ID) },
 			func() error { _, err := f.Attach(ctx, whole.ENIs[1]); return err },
 		}
@@ -155,6 +163,8 @@ func TestCrash(t *testing.T) {
 			t.Errorf("killed after %v: %d attachments, want %d", after, len(list), len(want.ENIs))
 		}
 		checkTraffic(t, m, want)
+		checkIPv6(t, m, want)
+		checkWhole(t, m, want)
 		if round%2 == 1 {
 			if left := m.Leftovers(t); len(left) > 0 {
 				t.Errorf("killed after %v: left %q", after, left)
@@ -164,6 +174,30 @@ func TestCrash(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// checkWhole looks at what no packet shows: limits, and who has the ports of the host.
+func checkWhole(t *testing.T, m *machine, s network.State) {
+	t.Helper()
+	limits, ports := map[string]bool{}, 0
+	for _, e := range s.ENIs {
+		if name := limitTable(e); name != "" {
+			limits[name] = true
+		}
+		ports += len(e.PublishedPorts)
+	}
+	got := map[string]bool{}
+	for _, r := range m.fabric.routers {
+		have, err := r.limits()
+		must(t, err)
+		maps.Copy(got, have)
+	}
+	if !maps.Equal(got, limits) {
+		t.Errorf("limits %v, want %v", got, limits)
+	}
+	if len(m.fabric.published) != ports {
+		t.Errorf("published are %v, want %d ports", m.fabric.published, ports)
 	}
 }
 

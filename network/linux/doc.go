@@ -54,6 +54,7 @@
 //
 // IPv6 has a table, routes and chains of the same form. ENIs have no link-local addresses, and who has which address is
 // known for good on both sides, so there is no neighbor discovery to forge, and router advertisements are not heard.
+// Neighbor discovery that a task sends nevertheless is dropped.
 //
 // A NAT gateway is a namespace that sends back to the router what it is given, with its own address as source: so
 // network ACLs and routes of its subnet apply to it, with the addresses that a packet has at each of them. Public
@@ -90,10 +91,19 @@
 // # Changes
 //
 // Rules, ACLs and routes change for running tasks at once, and all rules of a VPC at the same moment. Network ACLs and
-// routes apply to the packets of known connections, too. Connections that are known go on when the rule that allowed
-// them is gone, as they do in EC2 if they are tracked; EC2 cuts those that it does not track, because rules for
-// everything allow both directions, and this fabric tracks them as well. What began before goes on being translated as
-// it was. The connections of an ENI end with it.
+// routes apply to the packets of known connections, too. What began before goes on being translated as it was. The
+// connections of an ENI end with it.
+//
+// Connections that are known go on when the rule that allowed them is gone. EC2 does the same with those that it tracks.
+// Linux differs where EC2 does not track, or not as long:
+//
+//   - TCP and UDP that rules for 0.0.0.0/0 or ::/0 and all ports allow both ways are not tracked by EC2, and end with the
+//     rule. Here they are tracked, and go on.
+//   - ICMP is always tracked, here and there.
+//   - EC2 forgets an established TCP connection after 5 days without a packet, or 350 seconds on newer instances; here it is
+//     nf_conntrack's 5 days. UDP is forgotten after 30 seconds, or 180 if it went both ways in EC2 and 120 here.
+//   - A connection that nobody knows, since the router was made anew, goes on here if rules allow its packets.
+//   - EC2 bounds the connections of an instance; here all VPCs and the host share the kernel's nf_conntrack_max.
 //
 // # Crashes
 //

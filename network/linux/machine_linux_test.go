@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/fardel-io/fardel/internal/lane"
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/network/networktest"
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 )
 
@@ -113,6 +115,13 @@ func (m *machine) Leftovers(t testing.TB) []string {
 	if found, err := tables.exists(hostTable(m.cfg.Owner)); found || err != nil {
 		left = append(left, fmt.Sprint("table ", err))
 	}
+	must(t, tables.transaction(false, func(c *nftables.Conn) error {
+		list, err := c.ListTablesOfFamily(nftables.TableFamilyIPv6)
+		if slices.ContainsFunc(list, func(table *nftables.Table) bool { return table.Name == hostTable(m.cfg.Owner) }) {
+			left = append(left, "table of IPv6")
+		}
+		return err
+	}))
 	must(t, inNamespace(ns.file, func() error {
 		value, err := os.ReadFile(ipForward)
 		if strings.TrimSpace(string(value)) != "0" {
