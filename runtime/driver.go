@@ -98,6 +98,36 @@ type ImageStore interface {
 	RemoveImage(ctx context.Context, ref string) error
 }
 
+// An ImageCollector keeps the images of a driver within bounds. Optional.
+type ImageCollector interface {
+	// CollectImages removes images that were pulled, the least recently used first, until what is left of them takes no
+	// more than the limit. It spares what was imported, what containers were made of, whatever their state, what is being
+	// pulled, and what is held; so there may be more left than the limit. Content that others share stays.
+	CollectImages(ctx context.Context, limit ImageLimit) (ImageCollection, error)
+
+	// HoldImages keeps CollectImages from what references name, now or once they are pulled, until ReleaseImages of the
+	// same holder. It does not outlive the driver. References that cannot be parsed are ignored. It does not block.
+	HoldImages(holder string, refs ...string)
+
+	// ReleaseImages ends everything that a holder holds, by HoldImages or by [ImageSpec].Holder. It does not block.
+	ReleaseImages(holder string)
+}
+
+// ImageLimit is how much pulled images may take.
+type ImageLimit struct {
+	// MaxBytes is what they may take on disk together, compressed and unpacked, with downloads that were broken off. What
+	// several share counts once; what an imported image shares does not count.
+	MaxBytes int64
+
+	MinAge time.Duration // how long an image must not have been used before it is removed
+}
+
+// ImageCollection is what [ImageCollector.CollectImages] did.
+type ImageCollection struct {
+	Removed []Image // in this order; of an image with several tags, one of them
+	Bytes   int64   // that pulled images take now
+}
+
 // Exit is how a container ended.
 type Exit struct {
 	Code      int       // as a shell would say: 0 to 255, 128+n when ended by signal n

@@ -13,6 +13,10 @@ type ImageSpec struct {
 	// Offline asks no registry: an image that is not on this machine is [ErrImageNotFound]. Not with Refresh.
 	Offline bool
 
+	// Holder, if not "", holds the image that Pull returns: [ImageCollector.CollectImages] spares it until ReleaseImages
+	// of that holder.
+	Holder string
+
 	// Progress, if not nil, is called now and then, and once at the end, from one goroutine at a time. It must not block.
 	Progress func(PullProgress)
 }

@@ -57,7 +57,7 @@ func New(cfg Config) (*Cluster, error) {
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
-		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior,
+		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, ImageCache: cfg.ImageCache,
 		LogMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 		Logs:    logs.New(logs.Config{Dir: logDir(cfg.Dir), Sink: cfg.LogSink}),
 		Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles, Authorize: c.roleAuthorizer(),

@@ -94,6 +94,9 @@ type Config struct {
 	// container waits that is so far ahead of its log driver. 0 is 32 MiB, and less than 256 KiB counts as that.
 	LogLimit int64
 
+	// ImageCache is how much images may take that were pulled. The zero value keeps them all.
+	ImageCache engine.ImageCache
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 

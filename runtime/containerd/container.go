@@ -255,6 +255,7 @@ func (d *Driver) destroyContainer(ctx context.Context, c *container) error {
 		return err
 	}
 	c.removed = true
+	d.use.release(containerHolder(c.id))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.containers, c.id)

@@ -62,7 +62,7 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if s.removed {
 		return fmt.Errorf("container %s: sandbox %q: %w", spec.ID, spec.SandboxID, runtime.ErrNotFound)
 	}
-	img, err := d.unpackedImage(ctx, spec.Image)
+	img, err := d.holdForContainer(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", spec.ID, err)
 	}
@@ -95,6 +95,18 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	c.mu.Unlock()
 	d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
 	return nil
+}
+
+// holdForContainer finds the image of a container and holds it until the container is removed.
+func (d *Driver) holdForContainer(ctx context.Context, spec runtime.ContainerSpec) (unpacked, error) {
+	d.use.gate.RLock()
+	defer d.use.gate.RUnlock()
+	img, err := d.unpackedImage(ctx, spec.Image)
+	if err == nil {
+		d.use.hold(containerHolder(spec.ID), spec.Image)
+		d.use.hold(containerHolder(spec.ID), img.Ref)
+	}
+	return img, err
 }
 
 // createTask has the OCI runtime make a container whose mounts are resolved, with the file system of its last run if it is

@@ -32,6 +32,7 @@ type Driver struct {
 	limits      oci.Limits
 	life        life
 	pulls       pulls
+	use         imageUse
 	copies      copies
 
 	accountsMu sync.Mutex          // held while an image's accounts are read
@@ -79,6 +80,9 @@ func (d *Driver) Close() error {
 	d.mu.Unlock()
 	d.life.stop()
 	var errs []error
+	if len(undo) > 0 {
+		errs = append(errs, d.use.save(d.cfg.Dir, nil))
+	}
 	for _, f := range slices.Backward(undo) {
 		errs = append(errs, f())
 	}

@@ -44,6 +44,7 @@ func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err 
 	if err != nil {
 		return runtime.Image{}, err
 	}
+	d.use.hold(f, r.name.Pinned(target.Digest.String()))
 	// The resolver's own name for the repository; the digest keeps a tag that moves meanwhile out of it.
 	fetcher, err := resolver.Fetcher(ctx, r.name.Pinned(target.Digest.String()))
 	if err != nil {
@@ -58,7 +59,8 @@ func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err 
 	if err := d.unpack(ctx, r.name, known); err != nil {
 		return runtime.Image{}, err
 	}
-	return d.record(ctx, r, target, known)
+	d.use.hold(f, known.requested(r).Ref)
+	return d.record(ctx, r, target, known, pulledLabel)
 }
 
 // resolve asks what a name means, unless that is known or the name says it itself.
@@ -236,10 +238,14 @@ func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownIma
 	return nil
 }
 
-// record makes the image known under its digest and then under its name.
-func (d *Driver) record(ctx context.Context, r request, target ocispec.Descriptor, k *knownImage) (runtime.Image, error) {
+// record makes the image known under its digest and then under its name. marks are labels that say how it came.
+func (d *Driver) record(ctx context.Context, r request, target ocispec.Descriptor, k *knownImage, marks ...string) (runtime.Image, error) {
 	img := k.requested(r)
-	pinned, labels := target, map[string]string{}
+	labels := map[string]string{}
+	for _, mark := range marks {
+		labels[mark] = r.name.Registry
+	}
+	pinned, named := target, maps.Clone(labels)
 	if ref := r.name.Pinned(target.Digest.String()); img.Ref != ref {
 		pinned, labels[indexLabel] = k.manifest, ref
 	}
@@ -247,7 +253,7 @@ func (d *Driver) record(ctx context.Context, r request, target ocispec.Descripto
 		return img, err
 	}
 	if r.name.Digest == "" {
-		if err := d.putRecord(ctx, r.name.String(), target, nil); err != nil {
+		if err := d.putRecord(ctx, r.name.String(), target, named); err != nil {
 			return img, err
 		}
 	}

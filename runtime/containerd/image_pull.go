@@ -24,7 +24,8 @@ type flight struct {
 	cancel   context.CancelFunc
 	progress progress
 	done     chan struct{}
-	waiters  int // guarded by pulls.mu
+	waiters  int  // guarded by pulls.mu
+	ended    bool // guarded by pulls.mu
 
 	// Set before done is closed.
 	image runtime.Image
@@ -84,12 +85,11 @@ func (d *Driver) Pull(ctx context.Context, spec runtime.ImageSpec) (runtime.Imag
 		return runtime.Image{}, fmt.Errorf("pull %s: %w", spec.Ref, err)
 	}
 	if !r.refresh {
-		known, err := d.find(d.context(ctx), r.name, r.matcher, r.platform)
+		img, found, err := d.findHeld(d.context(ctx), r, spec.Holder)
 		if err != nil {
 			return runtime.Image{}, fmt.Errorf("pull %s: %w", spec.Ref, err)
 		}
-		if known != nil {
-			img := known.requested(r)
+		if found {
 			report(spec, runtime.PullProgress{Done: img.Size, Total: img.Size, Cached: true})
 			return img, nil
 		}
@@ -103,6 +103,27 @@ func (d *Driver) Pull(ctx context.Context, spec runtime.ImageSpec) (runtime.Imag
 		return runtime.Image{}, fmt.Errorf("pull %s: %w", spec.Ref, err)
 	}
 	return img, nil
+}
+
+// findHeld finds an image on this machine and holds it.
+func (d *Driver) findHeld(ctx context.Context, r request, holder string) (runtime.Image, bool, error) {
+	d.use.gate.RLock()
+	defer d.use.gate.RUnlock()
+	known, err := d.find(ctx, r.name, r.matcher, r.platform)
+	if known == nil || err != nil {
+		return runtime.Image{}, false, err
+	}
+	img := known.requested(r)
+	d.use.mark(r.name.String())
+	d.holdPulled(holder, img)
+	return img, true, nil
+}
+
+// holdPulled holds an image for a caller of Pull, under the name that stays when the tag moves.
+func (d *Driver) holdPulled(holder string, img runtime.Image) {
+	if holder != "" {
+		d.use.hold(holder, img.Ref)
+	}
 }
 
 // requested names an image as a request asked for it. For another platform than the machine's, Ref is that of the
@@ -133,6 +154,7 @@ func (d *Driver) join(r request) *flight {
 	}
 	f := &flight{request: r, done: make(chan struct{}), waiters: 1}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
+	d.use.hold(f, r.name.String())
 	if p.flights == nil {
 		p.flights = map[string]*flight{}
 	}
@@ -141,13 +163,18 @@ func (d *Driver) join(r request) *flight {
 	return f
 }
 
-// leave takes a waiter off. The last one to leave ends the flight, and who comes then starts another.
-func (p *pulls) leave(f *flight) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f.waiters--; f.waiters == 0 {
-		f.cancel()
-		p.land(f)
+// leave takes a waiter off. The last one to leave ends the flight, and who comes then starts another. What a flight
+// brought is held until all who waited for it hold it themselves.
+func (d *Driver) leave(f *flight) {
+	d.pulls.mu.Lock()
+	defer d.pulls.mu.Unlock()
+	if f.waiters--; f.waiters > 0 {
+		return
+	}
+	f.cancel()
+	d.pulls.land(f)
+	if f.ended {
+		d.use.release(f)
 	}
 }
 
@@ -165,13 +192,16 @@ func (d *Driver) fly(ctx context.Context, f *flight) {
 	f.image, f.err = d.transfer(d.context(f.ctx), f)
 	d.pulls.mu.Lock()
 	d.pulls.land(f)
+	if f.ended = true; f.waiters == 0 {
+		d.use.release(f)
+	}
 	d.pulls.mu.Unlock()
 	close(f.done)
 }
 
 // await waits for a flight and reports its progress in the caller's goroutine.
 func (d *Driver) await(ctx context.Context, f *flight, spec runtime.ImageSpec) (runtime.Image, error) {
-	defer d.pulls.leave(f)
+	defer d.leave(f)
 	var ticks <-chan time.Time
 	if spec.Progress != nil {
 		ticker := time.NewTicker(progressEvery)
@@ -185,6 +215,7 @@ func (d *Driver) await(ctx context.Context, f *flight, spec runtime.ImageSpec) (
 				return runtime.Image{}, d.open()
 			}
 			if f.err == nil {
+				d.holdPulled(spec.Holder, f.image)
 				report(spec, f.progress.now())
 			}
 			return f.image, f.err

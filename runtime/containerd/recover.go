@@ -29,6 +29,9 @@ import (
 // namespace "fardel-<Owner>"; the cgroup Config.CgroupParent; processes whose command line begins with the name of a
 // role, that namespace and, third, Config.Dir; mounts below Config.Dir.
 func (d *Driver) recover(ctx context.Context) error {
+	if err := d.use.load(d.cfg.Dir); err != nil {
+		return err
+	}
 	if err := d.recoverSandboxes(ctx); err != nil {
 		return err
 	}
@@ -96,6 +99,7 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	if !known || !complete || d.sandboxes[c.record.Spec.SandboxID] == nil {
 		return d.destroyHalfMade(ctx, c, known)
 	}
+	d.use.hold(containerHolder(id), c.record.Spec.Image)
 	d.mu.Lock()
 	d.containers[id] = c
 	d.mu.Unlock()

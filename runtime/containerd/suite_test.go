@@ -62,6 +62,24 @@ func guestImage(t testing.TB, ref string, cfg runtime.Image) *image.Image {
 	return img
 }
 
+// published makes images that Pull finds in a registry: the guest, and a layer of its own for each.
+func published(t *testing.T) func(context.Context, string, int) (string, error) {
+	r := sync.OnceValue(func() *testRegistry { return newRegistry(t, false) })
+	return func(_ context.Context, name string, size int) (string, error) {
+		file, err := guest()
+		if err != nil {
+			return "", err
+		}
+		img, err := image.New(image.Config{Entrypoint: []string{"/guest"}}, image.Files(image.File{Name: "/guest", Path: file, Mode: 0o755}),
+			payload(byte(seed.Add(1)), size))
+		if err != nil {
+			return "", err
+		}
+		r().push(t, name+":1", img)
+		return r().host + "/" + name + ":1", nil
+	}
+}
+
 func addGuest(t testing.TB, d *Driver, ref string, cfg runtime.Image) error {
 	r, err := guestImage(t, ref, cfg).Open()
 	if err != nil {
@@ -173,6 +191,7 @@ func TestEmbedSuite(t *testing.T) {
 				d = openEmbedded(t, dir, owner)
 				return d
 			},
+			Publish:   published(t),
 			Leftovers: func(ctx context.Context) ([]string, error) { return leftovers(ctx, d) },
 		}
 	})
@@ -244,6 +263,7 @@ func testDaemon(t *testing.T, path string) {
 				d = openConnected(t, socket, dir, owner)
 				return d
 			},
+			Publish:   published(t),
 			Leftovers: func(ctx context.Context) ([]string, error) { return leftovers(ctx, d) },
 		}
 	})

@@ -27,6 +27,8 @@ var (
 	_ runtime.LogReader  = (*Driver)(nil)
 	_ runtime.LogTailer  = (*Driver)(nil)
 	_ runtime.ImageStore = (*Driver)(nil)
+
+	_ runtime.ImageCollector = (*Driver)(nil)
 )
 
 // New returns a driver. It starts nothing; what containers start is ended by [Machine.Close]. An image whose name cannot
@@ -56,6 +58,7 @@ func (d *Driver) Machine() *Machine { return d.machine }
 func (d *Driver) Close() error {
 	d.machine.mu.Lock()
 	d.machine.drivers = slices.DeleteFunc(d.machine.drivers, func(other *Driver) bool { return other == d })
+	delete(d.machine.holds, d)
 	d.machine.mu.Unlock()
 	d.detach()
 	return nil
@@ -311,6 +314,7 @@ func (m *Machine) remove(c *container) {
 	}
 	c.removed = true
 	c.end(m, killed)
+	m.touch(c.image.config.Ref)
 	delete(m.containers, c.spec.ID)
 }
 

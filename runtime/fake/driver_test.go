@@ -58,6 +58,13 @@ func open(t *testing.T) runtimetest.Fixture {
 				Users: []string{"app"}, Groups: []string{"app", "audio"},
 			})
 		},
+		Publish: func(_ context.Context, name string, size int) (string, error) {
+			ref := "registry.test/" + name + ":1"
+			return ref, driver.AddImage(ref, fake.Image{
+				Config:   runtime.Image{Entrypoint: []string{"/guest"}, Size: int64(size)},
+				Programs: map[string]fake.Program{"/guest": guestMain},
+			})
+		},
 		Reopen: func(*testing.T) runtime.Driver {
 			machine.Crash()
 			return fake.New(fake.Config{Machine: machine})

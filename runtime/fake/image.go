@@ -90,7 +90,11 @@ func (m *Machine) present(ref string) *image {
 }
 
 // add makes an image present. The caller holds the lock.
-func (m *Machine) add(img *image) {
+func (m *Machine) add(img *image, imported bool) {
+	if m.kept[img.config.Ref] == nil || m.refs[img.config.Ref] != img {
+		m.kept[img.config.Ref] = &kept{imported: imported}
+	}
+	m.touch(img.config.Ref)
 	m.refs[img.config.Ref] = img
 	m.names[img.config.Name] = img
 }
@@ -115,7 +119,10 @@ func (d *Driver) Pull(ctx context.Context, spec runtime.ImageSpec) (runtime.Imag
 			return fmt.Errorf("image %s is for %s, not %s: %w", spec.Ref, img.config.Platform, spec.Platform, runtime.ErrImagePlatform)
 		}
 		cached = m.refs[img.config.Ref] == img
-		m.add(img)
+		m.add(img, false)
+		if spec.Holder != "" {
+			d.hold(m, spec.Holder, img.config.Ref)
+		}
 		config = clone(img.config)
 		return nil
 	})
@@ -182,7 +189,7 @@ func (d *Driver) ImportImage(ctx context.Context, ref string, archive io.Reader)
 			img.Config = config
 			record := newImage(name, img)
 			record.config.Digest, record.config.Ref = config.Digest, name.Pinned(config.Digest)
-			m.add(record)
+			m.add(record, true)
 			imported = append(imported, clone(record.config))
 		}
 		return nil
@@ -225,6 +232,7 @@ func (d *Driver) RemoveImage(ctx context.Context, ref string) error {
 			}
 		}
 		delete(m.refs, img.config.Ref)
+		delete(m.kept, img.config.Ref)
 		return nil
 	})
 }

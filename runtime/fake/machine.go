@@ -19,11 +19,14 @@ type Machine struct {
 	registry   map[string]*image // what Pull finds, by full name
 	names      map[string]*image // images present, by full name
 	refs       map[string]*image // images present, by Ref
+	kept       map[string]*kept  // what is known of images present, by Ref
+	holds      map[*Driver]map[string][]string
 	sandboxes  map[string]*sandbox
 	containers map[string]*container
 	logs       map[string]*log
 	drivers    []*Driver
 	lastPID    int
+	uses       int // of images, so far; orders them
 }
 
 type sandbox struct {
@@ -38,6 +41,7 @@ func (m *Machine) init() {
 		return
 	}
 	m.registry, m.names, m.refs = map[string]*image{}, map[string]*image{}, map[string]*image{}
+	m.kept, m.holds = map[string]*kept{}, map[*Driver]map[string][]string{}
 	m.sandboxes, m.containers, m.logs = map[string]*sandbox{}, map[string]*container{}, map[string]*log{}
 	m.lastPID = 1000
 }
@@ -48,6 +52,7 @@ func (m *Machine) Crash() {
 	m.mu.Lock()
 	drivers := m.drivers
 	m.drivers = nil
+	clear(m.holds)
 	m.mu.Unlock()
 	for _, d := range drivers {
 		d.detach()

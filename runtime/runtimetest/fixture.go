@@ -17,6 +17,11 @@ type Fixture struct {
 	// audio, 29), and the directories /tmp and /work. // required
 	AddImage func(ctx context.Context, ref string, config runtime.Image) error
 
+	// Publish makes Pull find an image that is not on this machine, with size bytes that no other image has, as if
+	// somebody had pushed it to a registry. It can run what the images of AddImage can, with the entry point /guest. It
+	// returns the reference to pull. nil skips the checks of it.
+	Publish func(ctx context.Context, name string, size int) (ref string, err error)
+
 	// Reopen ends the driver without a goodbye, as SIGKILL does to its process, and returns a new one over what is left.
 	// nil skips the checks of it.
 	Reopen func(t *testing.T) runtime.Driver

@@ -106,6 +106,10 @@ type Config struct {
 	DefaultLogDriverMode string
 	LogLimit             int64
 
+	// ImageCache is how much disk images may take that were pulled from registries: ImageCache.MaxBytes, with those going
+	// first that were not used for longest. The zero value keeps them all, until RemoveImage or CollectImages.
+	ImageCache engine.ImageCache
+
 	// Volumes, PullBehavior, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider
 	PullBehavior        engine.PullBehavior

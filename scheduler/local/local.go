@@ -184,7 +184,8 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network,
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
 		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
-		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
+		ImageCache: cfg.ImageCache,
+		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
 		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
@@ -268,6 +269,12 @@ func (c *Cluster) AddImage(ctx context.Context, img *image.Image) (runtime.Image
 // PullImage makes an image present before the first task needs it. See [runtime.Driver].
 func (c *Cluster) PullImage(ctx context.Context, spec runtime.ImageSpec) (runtime.Image, error) {
 	return c.driver.Pull(ctx, spec)
+}
+
+// CollectImages removes images that were pulled and that nothing uses, the least recently used first, until the rest takes
+// no more than the limit; the zero limit removes them all. See [runtime.ImageCollector].
+func (c *Cluster) CollectImages(ctx context.Context, limit runtime.ImageLimit) (runtime.ImageCollection, error) {
+	return c.driver.CollectImages(ctx, limit)
 }
 
 // Images lists the images that are present.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
@@ -80,6 +81,9 @@ type Config struct {
 	// LogLimit is how many bytes of each container's output are kept on this host. 0 is runtime.DefaultLogLimit.
 	LogLimit int64
 
+	// ImageCache is how much the images take that were pulled, if Driver is a [runtime.ImageCollector].
+	ImageCache ImageCache
+
 	// PullProgress is told how far the pull of a task's image is. It must not block. Nil is for nobody.
 	PullProgress func(taskARN string, p runtime.PullProgress)
 
@@ -104,6 +108,7 @@ type Engine struct {
 	log       *slog.Logger
 	endpoints endpoints
 	tails     tails
+	overfull  atomic.Bool // the image cache, when it was looked at last
 
 	// attachments are the interfaces that the fabric had when Run began, by ID. Written before the first worker runs.
 	attachments map[string]network.Attachment
@@ -112,6 +117,8 @@ type Engine struct {
 	workers map[string]*worker
 	waiting []*worker     // submitted and not yet taken up by Run
 	queued  chan struct{} // one element when waiting is not empty
+	swept   bool          // all tasks of the journal are known
+	pulled  chan struct{} // one element when the image cache is to be looked at
 	running bool
 }
 
@@ -131,11 +138,14 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.PullBehavior.Check(); err != nil {
 		return nil, fmt.Errorf("engine: Config.PullBehavior: %w", err)
 	}
+	if err := cfg.ImageCache.check(); err != nil {
+		return nil, fmt.Errorf("engine: Config.ImageCache: %w", err)
+	}
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, log: log, workers: map[string]*worker{}, queued: make(chan struct{}, 1), pulled: make(chan struct{}, 1)}
 	e.tails.open = map[string]map[*tail]bool{}
 	e.endpoints = endpoints{e: e, byVPC: map[string]*endpoint{}, ending: map[string]*endpoint{}}
 	return e, nil
@@ -151,6 +161,7 @@ func (e *Engine) Submit(a Assignment) {
 		return
 	}
 	w := newWorker(e, a)
+	w.holdImages()
 	e.workers[id] = w
 	e.waiting = append(e.waiting, w)
 	select {
@@ -185,6 +196,10 @@ func (e *Engine) Sweep(ctx context.Context) error {
 			errs = append(errs, e.cfg.Driver.RemoveSandbox(ctx, s.ID), e.removeFiles(s.ID))
 		}
 	}
+	e.mu.Lock()
+	e.swept = true
+	e.mu.Unlock()
+	e.cacheGrew()
 	return errors.Join(errs...)
 }
 
@@ -209,4 +224,11 @@ func (e *Engine) forget(w *worker) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.workers, w.id)
+	if w.rec.LastStatus < task.Stopped { // it goes on in the next process
+		return
+	}
+	w.releaseImages()
+	if e.overfull.Load() {
+		e.cacheGrew()
+	}
 }

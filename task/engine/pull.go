@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,7 +56,9 @@ func (e *Engine) pullImage(ctx context.Context, spec runtime.ImageSpec) (runtime
 // Prefetch pulls the images of a definition, so that tasks of it find them on this machine. arn is what registry
 // credentials are had in the name of: that of any task of the cluster. The errors are named as those of a task.
 func (e *Engine) Prefetch(ctx context.Context, d *task.TaskDefinition, arn string) ([]runtime.Image, error) {
-	w := &worker{e: e, id: arn[strings.LastIndexByte(arn, '/')+1:], arn: arn, def: d, log: e.log, rec: &task.Task{TaskARN: arn}}
+	w := &worker{e: e, id: arn[strings.LastIndexByte(arn, '/')+1:], arn: arn, def: d, log: e.log, rec: &task.Task{TaskARN: arn},
+		holder: "prefetch-" + rand.Text()}
+	defer w.releaseImages()
 	for i := range d.ContainerDefinitions {
 		w.containers = append(w.containers, &container{def: &d.ContainerDefinitions[i]})
 	}

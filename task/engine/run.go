@@ -26,6 +26,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.tails.spawn = func(f func(context.Context)) { tails.Go(func() { f(ctx) }) }
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	workers.Go(func() { e.keepCache(ctx) })
 	e.attachments = e.attached(ctx)
 	for {
 		for _, w := range e.take() {

@@ -104,7 +104,7 @@ func (w *worker) pullAll(ctx context.Context) error {
 }
 
 func (w *worker) pull(ctx context.Context, c *container) error {
-	spec := runtime.ImageSpec{Ref: c.def.Image, Platform: platform(w.def)}
+	spec := runtime.ImageSpec{Ref: c.def.Image, Platform: platform(w.def), Holder: w.holder}
 	if rc := c.def.RepositoryCredentials; rc != nil {
 		auth, err := w.registryLogin(ctx, rc.CredentialsParameter)
 		if err != nil {
@@ -112,13 +112,19 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 		}
 		spec.Auth = &auth
 	}
-	if report := w.e.cfg.PullProgress; report != nil {
-		arn := w.rec.TaskARN
-		spec.Progress = func(p runtime.PullProgress) { report(arn, p) }
+	transferred := false
+	spec.Progress = func(p runtime.PullProgress) {
+		transferred = transferred || !p.Cached
+		if report := w.e.cfg.PullProgress; report != nil {
+			report(w.rec.TaskARN, p)
+		}
 	}
 	began := time.Now()
 	img, err := w.e.pullImage(ctx, spec)
 	w.took("pull", began)
+	if transferred {
+		w.e.cacheGrew()
+	}
 	if err != nil {
 		return &startError{task.ErrorCannotPullContainer, c.def.Name, err}
 	}

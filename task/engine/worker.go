@@ -28,6 +28,7 @@ type worker struct {
 	e      *Engine
 	id     string
 	arn    string
+	holder string // of images, at the driver
 	def    *task.TaskDefinition
 	eni    network.ENI
 	subnet network.Subnet
@@ -90,7 +91,7 @@ type exited struct {
 func newWorker(e *Engine, a Assignment) *worker {
 	a.Definition = withRouter(a.Definition)
 	w := &worker{
-		e: e, id: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
+		e: e, id: a.Task.ID(), holder: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
 		launchVolumes: a.VolumeConfigurations,
 		log:           e.log.With("taskArn", a.Task.TaskARN),
 		exits:         make(chan exited, len(a.Definition.ContainerDefinitions)),
