@@ -163,7 +163,7 @@ func collectSparesTheYoung(c *check) {
 func collectDuringLaunches(c *check) {
 	collector, _ := c.collector()
 	base := c.collect(runtime.ImageLimit{MaxBytes: math.MaxInt64})
-	refs := c.published(3)
+	refs := c.published(4)
 	s := c.sandbox()
 	ctx, cancel := context.WithCancel(c.ctx)
 	var collecting sync.WaitGroup
@@ -178,7 +178,7 @@ func collectDuringLaunches(c *check) {
 			rounds, removed = rounds+1, removed+len(done.Removed)
 		}
 	})
-	const launchers, launches = 6, 5
+	const launchers, launches = 3, 8
 	var specs [launchers * launches]runtime.ContainerSpec
 	for i := range specs {
 		specs[i] = c.spec(s, "exit 0")
