@@ -12,6 +12,7 @@ import (
 type Driver struct {
 	runtime.Driver
 	runtime.ImageStore
+	runtime.ImageCollector
 }
 
 // Close does nothing.
