@@ -285,6 +285,81 @@ func TestDependsOnSuccess(t *testing.T) {
 	}
 }
 
+// TestStartTimeout has a dependency that is late: who waits for it gives up startTimeout after the dependency's start, does
+// not start, and takes the task with it. What runs is stopped.
+func TestStartTimeout(t *testing.T) {
+	for _, condition := range []task.DependencyCondition{task.ConditionComplete, task.ConditionSuccess, task.ConditionHealthy} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.open()
+			defer w.end()
+			def := define("slow serve", "app serve", "after serve")
+			no := false
+			slow, app, after := &def.ContainerDefinitions[0], &def.ContainerDefinitions[1], &def.ContainerDefinitions[2]
+			slow.Essential, slow.StartTimeout = &no, 40
+			slow.HealthCheck = &task.HealthCheck{Command: []string{"CMD", "none"}, Interval: 5}
+			app.DependsOn = []task.ContainerDependency{{ContainerName: "slow", Condition: condition}}
+			after.DependsOn = []task.ContainerDependency{{ContainerName: "app", Condition: task.ConditionStart}}
+			stopped := mustWait(t, mustRun(t, c, def, scheduler.RunOptions{}))
+			want := "CannotStartContainerError: dependency graph: timed out waiting for container slow to reach " + string(condition)
+			if stopped.StopCode != task.StopCodeTaskFailedToStart || stopped.StoppedReason != want {
+				t.Errorf("%s: %s, want %s", stopped.StopCode, stopped.StoppedReason, want)
+			}
+			if took := stopped.StoppingAt.Sub(stopped.Container("slow").StartedAt); took != 40*time.Second {
+				t.Errorf("gave up after %v, want 40 s", took)
+			}
+			if got := stopped.Container("app"); *got.ExitCode != 143 || got.Reason != want || !got.StartedAt.IsZero() {
+				t.Errorf("app: %+v", got)
+			}
+			if got := stopped.Container("after"); !got.StartedAt.IsZero() || got.LastStatus != task.ContainerStopped {
+				t.Errorf("after: %+v", got)
+			}
+			if got := stopped.Container("slow"); got.ExitCode == nil || got.StartedAt.IsZero() {
+				t.Errorf("slow: %+v", got)
+			}
+		})
+	}
+}
+
+// TestStopSideBySide has containers that do not depend on each other stop at the same time, and a chain in its reverse.
+func TestStopSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.open()
+		defer w.end()
+		def := define("db stubborn", "app stubborn", "proxy stubborn", "alone stubborn", "quick polite")
+		for i, seconds := range []int{3, 5, 7, 14, 30} {
+			def.ContainerDefinitions[i].StopTimeout = seconds
+		}
+		on := func(name string) []task.ContainerDependency {
+			return []task.ContainerDependency{{ContainerName: name, Condition: task.ConditionStart}}
+		}
+		def.ContainerDefinitions[1].DependsOn, def.ContainerDefinitions[2].DependsOn = on("db"), on("app")
+		run := mustRun(t, c, def, scheduler.RunOptions{})
+		if _, err := run.WaitRunning(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := run.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		stopped := mustWait(t, run)
+		for name, want := range map[string]struct {
+			after time.Duration
+			code  int
+		}{
+			"quick": {0, 0}, "proxy": {7 * time.Second, 137}, "app": {12 * time.Second, 137}, "db": {15 * time.Second, 137},
+			"alone": {14 * time.Second, 137},
+		} {
+			got := stopped.Container(name)
+			if after := got.FinishedAt.Sub(began); after != want.after || *got.ExitCode != want.code {
+				t.Errorf("%s ended after %v with %d, want %v and %d", name, after, *got.ExitCode, want.after, want.code)
+			}
+		}
+	})
+}
+
 func TestHealthChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fardel-io/fardel/task"
@@ -35,7 +36,7 @@ func planStart(def *task.TaskDefinition, obs map[string]seen, now time.Time) nex
 		if obs[c.Name].status != task.ContainerPending {
 			continue
 		}
-		met := true
+		met, deadline := true, time.Time{}
 		for _, dep := range c.DependsOn {
 			state, why := dependency(dep, obs[dep.ContainerName])
 			if state == never {
@@ -51,8 +52,8 @@ func planStart(def *task.TaskDefinition, obs map[string]seen, now time.Time) nex
 				n.doomed[c.Name] = fmt.Sprintf("timed out waiting for container %s to reach %s", dep.ContainerName, dep.Condition)
 				break
 			}
-			if ok && (n.deadline.IsZero() || limit.Before(n.deadline)) {
-				n.deadline = limit
+			if ok {
+				deadline = earlier(deadline, limit)
 			}
 		}
 		switch {
@@ -61,9 +62,34 @@ func planStart(def *task.TaskDefinition, obs map[string]seen, now time.Time) nex
 			n.start = append(n.start, c.Name)
 		default:
 			n.waiting = append(n.waiting, c.Name)
+			n.deadline = earlier(n.deadline, deadline)
 		}
 	}
 	return n
+}
+
+// earlier returns the earlier of two times, of which a zero one does not count.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// resolvable reports whether the containers can be started one after the other, each after those that it depends on. A
+// definition that was validated is.
+func resolvable(def *task.TaskDefinition) bool {
+	resolved := map[string]bool{}
+	for before := -1; len(resolved) > before; {
+		before = len(resolved)
+		for i := range def.ContainerDefinitions {
+			c := &def.ContainerDefinitions[i]
+			if !slices.ContainsFunc(c.DependsOn, func(d task.ContainerDependency) bool { return !resolved[d.ContainerName] }) {
+				resolved[c.Name] = true
+			}
+		}
+	}
+	return len(resolved) == len(def.ContainerDefinitions)
 }
 
 // dependencyState says whether a dependency lets its dependent start.
@@ -85,7 +111,10 @@ func dependency(dep task.ContainerDependency, on seen) (dependencyState, string)
 	case task.ConditionStart: // one that ran and ended satisfies it
 		return when(on.status >= task.ContainerRunning), ""
 	case task.ConditionComplete:
-		return when(stopped && on.exitCode != nil), ""
+		if stopped && on.exitCode == nil { // the ECS agent waits for the code of one that nobody will ever know
+			return never, fmt.Sprintf("how container %s ended is not known", name)
+		}
+		return when(stopped), ""
 	case task.ConditionSuccess:
 		if stopped && (on.exitCode == nil || *on.exitCode != 0) {
 			return never, fmt.Sprintf("container %s did not exit successfully", name)

@@ -13,6 +13,9 @@ import (
 
 // provision makes what the containers share, and at the same time pulls their images and has their secrets.
 func (w *worker) provision(ctx context.Context) error {
+	if !resolvable(w.def) {
+		return &startError{task.ErrorTaskDependency, "", errors.New("Task dependencies cannot be resolved, taskArn: " + w.arn)}
+	}
 	if w.rec.PullStartedAt.IsZero() {
 		w.rec.PullStartedAt = time.Now().UTC()
 	}
