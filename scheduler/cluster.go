@@ -28,6 +28,7 @@ type core struct {
 	cfg    Config
 	engine *engine.Engine
 	hub    hub
+	names  discovery
 
 	ready  chan struct{} // closed when verbs are served
 	done   chan struct{} // closed when Serve has returned
@@ -52,9 +53,9 @@ func New(cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), cancel: func() {}, assigned: map[string]bool{}}
+	c := &core{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), cancel: func() {}, assigned: map[string]bool{}, names: discovery{cfg: cfg}}
 	c.engine, err = engine.New(engine.Config{
-		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store}, Dir: cfg.Dir,
+		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store, c.saved}, Dir: cfg.Dir,
 		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
 		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, ImageCache: cfg.ImageCache,
@@ -160,6 +161,9 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 	c.net.ENIs = nil
 	c.ledger = newLedger(net, live, c.cfg.Capacity)
 	c.mu.Unlock()
+	if err := c.names.begin(live); err != nil {
+		return err
+	}
 	for _, rec := range live {
 		if err := c.assign(ctx, rec); err != nil {
 			return err
@@ -176,6 +180,13 @@ func (c *core) takeOver(ctx context.Context, watch store.Watch) error {
 		return fmt.Errorf("scheduler: remove what the last run left: %w", err)
 	}
 	return nil
+}
+
+// saved follows what the engine has written.
+func (c *core) saved(rec *taskRecord) {
+	if err := c.names.observe(rec); err != nil {
+		c.cfg.Logger.Error("service discovery is behind", "taskArn", rec.Task.TaskARN, "error", err)
+	}
 }
 
 // checkFormat writes the layout's version into a new store and refuses one that a later version wrote.

@@ -41,6 +41,11 @@ type Config struct {
 	// everything outside, and an internet gateway.
 	Network network.State
 
+	// Namespaces are the private DNS namespaces of Cloud Map that tasks can be found in, and Names makes them known, such
+	// as the name servers of scheduler/local. Without Names there can be none.
+	Namespaces []Namespace
+	Names      Names
+
 	// DefaultCIDR chooses the address range of the default VPC when it is made. Nil is 172.31.0.0/16.
 	DefaultCIDR func() (netip.Prefix, error)
 
@@ -171,6 +176,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("scheduler: Config.Network: %w", err))
 		}
 	}
+	errs = append(errs, c.checkNamespaces())
 	return c, errors.Join(errs...)
 }
 

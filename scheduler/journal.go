@@ -10,7 +10,10 @@ import (
 )
 
 // journal is the engine's way to the store.
-type journal struct{ store store.Store }
+type journal struct {
+	store store.Store
+	saved func(*taskRecord) // told of what was written; the engine waits for it
+}
 
 // Save implements engine.Journal.
 func (j journal) Save(ctx context.Context, t *task.Task) (*task.Task, error) {
@@ -35,6 +38,7 @@ func (j journal) Save(ctx context.Context, t *task.Task) (*task.Task, error) {
 		if err != nil {
 			return nil, err
 		}
+		j.saved(&rec)
 		return &rec.Task, nil
 	}
 }

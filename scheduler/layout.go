@@ -37,6 +37,8 @@ type taskRecord struct {
 	Protection *protectionRecord `json:"protection,omitempty"`
 
 	VolumeConfigurations []task.VolumeConfiguration `json:"volumeConfigurations,omitempty"`
+
+	Registrations []registration `json:"serviceRegistries,omitempty"`
 }
 
 // definitionRecord is what definitions/<family>/<rev> holds.

@@ -38,6 +38,11 @@ type RunOptions struct {
 	// VolumeConfigurations describe the volumes that the definition leaves to this call (configuredAtLaunch).
 	VolumeConfigurations []task.VolumeConfiguration
 
+	// ServiceRegistries makes the task an instance of services of Config.Namespaces: it is found by their names while it is
+	// RUNNING and not UNHEALTHY, and no more before it is asked to stop. ECS has this for services only. A principal needs
+	// servicediscovery:RegisterInstance.
+	ServiceRegistries []ServiceRegistry
+
 	// ClientToken makes the call repeatable: the same token with the same parameters returns the task that the first
 	// call started, for 24 hours, and fails with [ErrConflict] with others. At most 64 printable ASCII characters.
 	ClientToken string
@@ -219,6 +224,11 @@ func (c *Cluster) authorizeRun(ctx context.Context, def prepared, eff *task.Task
 	if err := c.authorizeRoles(ctx, eff.TaskRoleARN, eff.ExecutionRoleARN); err != nil {
 		return err
 	}
+	for _, r := range o.ServiceRegistries {
+		if err := c.authorize(ctx, "servicediscovery:RegisterInstance", r.RegistryARN, nil); err != nil {
+			return err
+		}
+	}
 	return c.authorizeTags(ctx, "RunTask", c.taskARN(id), o.Tags)
 }
 
@@ -301,6 +311,10 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 	if err != nil {
 		return taskRecord{}, err
 	}
+	registrations, err := c.names.register(def, o.ServiceRegistries)
+	if err != nil {
+		return taskRecord{}, err
+	}
 	r, err := c.ledger.reserve(id, size, where)
 	if err != nil {
 		return taskRecord{}, err
@@ -314,7 +328,13 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 		}
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
-	return taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations}, nil
+	rec := taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations, Registrations: registrations}
+	subnet, _ := c.net.Subnet(eni.Subnet)
+	if err := c.names.fits(&rec, subnet.VPC); err != nil {
+		c.ledger.release(id)
+		return taskRecord{}, err
+	}
+	return rec, nil
 }
 
 // createTask stores a new task, with the client token that asked for it and with what else is to change. It fails with

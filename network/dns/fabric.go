@@ -53,6 +53,7 @@ type Fabric struct {
 	subnets map[string]string          // their subnets' VPCs
 	hosts   map[string]attachedHost    // by ENI
 	zones   map[string]map[string]Zone // by VPC, "" is every one, and canonical name
+	spaces  map[string]map[string]Zone // of namespaces, likewise
 }
 
 type attachedHost struct {
@@ -81,7 +82,7 @@ func NewFabric(cfg FabricConfig) (*Fabric, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	f := &Fabric{inner: cfg.Fabric, listener: listener, cfg: cfg, servers: map[string]*nameServer{}, vpcs: map[string]network.VPC{},
-		subnets: map[string]string{}, hosts: map[string]attachedHost{}, zones: map[string]map[string]Zone{}}
+		subnets: map[string]string{}, hosts: map[string]attachedHost{}, zones: map[string]map[string]Zone{}, spaces: map[string]map[string]Zone{}}
 	if cfg.Forwarder.Servers != nil {
 		var err error
 		if f.forward, err = NewForwarder(cfg.Forwarder); err != nil {
@@ -299,6 +300,34 @@ func (f *Fabric) SetZones(vpcID string, zones []Zone) error {
 	return f.setZonesLocked(vpcID)
 }
 
+// SetNamespace gives a VPC a namespace of service discovery, or replaces that of its name; "" is as in [Fabric.SetZone]. It
+// takes effect at once, at a cost that grows with the instances of the namespace and not with other zones. Namespaces are
+// kept apart from zones, and hide those of the same name. The error matches [ErrInvalid].
+func (f *Fabric) SetNamespace(vpcID string, n Namespace) error {
+	z, err := n.Zone()
+	if err != nil {
+		return err
+	}
+	name, err := canonical(z.Name)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.spaces[vpcID] == nil {
+		f.spaces[vpcID] = map[string]Zone{}
+	}
+	f.spaces[vpcID][name] = z
+	var errs []error
+	for id, s := range f.servers {
+		_, own := f.spaces[id][name]
+		if id == vpcID || vpcID == "" && !own {
+			errs = append(errs, s.SetZone(z))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // RemoveZone takes a zone from a VPC, or from those that have it because all do. Nothing happens if there is none.
 func (f *Fabric) RemoveZone(vpcID, name string) error {
 	name, err := canonical(name)
@@ -329,5 +358,7 @@ func (f *Fabric) zonesOf(vpcID string) []Zone {
 		all = map[string]Zone{}
 	}
 	maps.Copy(all, f.zones[vpcID])
+	maps.Copy(all, f.spaces[""])
+	maps.Copy(all, f.spaces[vpcID])
 	return slices.Collect(maps.Values(all))
 }

@@ -255,6 +255,44 @@ func TestFabricZones(t *testing.T) {
 	wantErr(t, f.RemoveZone("", "a..b"), ErrInvalid, "domain name")
 }
 
+func TestFabricNamespaces(t *testing.T) {
+	inner := &listening{Fabric: fake.New(fake.Config{})}
+	f := newFabric(t, inner, FabricConfig{})
+	s := twoVPCs(t)
+	one, other := s.VPCs[0].ID, s.VPCs[1].ID
+	space := func(addr string) Namespace {
+		return Namespace{Name: "z.internal", Services: []Service{{Name: "a", Records: []ServiceRecord{{Type: "A", TTL: time.Minute}},
+			Instances: []Instance{{ID: "i", IPv4: netip.MustParseAddr(addr)}}}}}
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what, wantOne, wantOther string) {
+		t.Helper()
+		for vpc, want := range map[string]string{one: wantOne, other: wantOther} {
+			if got := inner.ask(t, vpc, "a.z.internal", "A"); got != "NOERROR\na.z.internal. 60 IN A "+want {
+				t.Errorf("%s: got %q, want %s", what, got, want)
+			}
+		}
+	}
+	do(f.SetNamespace("", space("10.0.0.1")))
+	do(f.Apply(t.Context(), s))
+	check("set before the VPCs are there", "10.0.0.1", "10.0.0.1")
+	do(f.SetNamespace("", space("10.0.0.2")))
+	check("set again", "10.0.0.2", "10.0.0.2")
+	do(f.SetNamespace(other, space("10.0.0.3")))
+	do(f.SetNamespace("", space("10.0.0.4")))
+	check("the other VPC has its own", "10.0.0.4", "10.0.0.3")
+	do(f.SetZones("", []Zone{{Name: "z.internal", Records: []RecordSet{set("a.z.internal", "A", "10.0.0.9")}}}))
+	check("with a zone of the same name", "10.0.0.4", "10.0.0.3")
+	do(f.SetZones("", nil))
+	check("zones replaced", "10.0.0.4", "10.0.0.3")
+	wantErr(t, f.SetNamespace("", Namespace{Name: "a..b"}), ErrInvalid, "a..b")
+}
+
 // TestFabricSocketsBreak opens the name server again for the next task when its sockets broke.
 func TestFabricSocketsBreak(t *testing.T) {
 	inner := &listening{Fabric: fake.New(fake.Config{})}

@@ -72,6 +72,10 @@ type Config struct {
 	// what can be changed.
 	Zones []dns.Zone
 
+	// Namespaces are private DNS namespaces of Cloud Map: RunOptions.ServiceRegistries makes tasks instances of their
+	// services. They need the VPCs' own name servers, which hide zones of the same names.
+	Namespaces []scheduler.Namespace
+
 	// DNSSearch are search domains of tasks after that of their VPC. DNSFallback are name servers that tasks are told of
 	// after their VPC's own, which is silent while no program has the cluster open; see [dns.FabricConfig] for why there
 	// are none by default.
@@ -135,6 +139,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if len(c.Network.VPCs) > 0 && c.CIDR.IsValid() {
 		return c, errors.New("local: Config.CIDR is the default VPC's, and Config.Network brings its own: set one of them")
+	}
+	if len(c.Namespaces) > 0 && c.DNS != nil {
+		return c, errors.New("local: Config.Namespaces need the VPCs' own name servers: leave out Config.DNS")
 	}
 	return c.withRoles()
 }

@@ -84,6 +84,9 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	sc.Store, sc.Driver, sc.Fabric = st, c.driver, c.network
+	if c.names != nil {
+		sc.Names = serviceNames{c.names}
+	}
 	if cfg.Roles != nil {
 		sc.TaskCaller = cfg.Roles.TaskCaller
 	}
@@ -181,7 +184,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		cfg.MaxTask.Memory = machine.Memory
 	}
 	return scheduler.Config{
-		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network,
+		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network, Namespaces: cfg.Namespaces,
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
 		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,

@@ -89,7 +89,7 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE" and "router".
+// "resolve NAME", "srv NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE" and "router".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -117,6 +117,8 @@ func inContainer() int {
 	case "try":
 		fmt.Println(hear(rest, 2*time.Second))
 		return 0
+	case "srv":
+		return outcome(lookupSRV(rest))
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
