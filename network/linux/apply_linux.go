@@ -40,7 +40,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	f.state, f.byID = s, newIndex(s)
 	f.state.ENIs = nil
 	f.forwards = false
-	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated, Routed: f.cfg.RoutedPublicAddresses})
+	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated, Routed: f.cfg.routed(), Link: f.cfg.PublicAddressLink})
 	act := actor{Fabric: f, state: s}
 	for _, st := range steps {
 		if err := ctx.Err(); err != nil {
@@ -85,6 +85,10 @@ func (a actor) do(ctx context.Context, s step) error {
 		return a.setHostTables(s.Host)
 	case dropHostTable:
 		return errors.Join(a.host.closeFirewall(a.cfg.Owner), a.host.tables.remove(hostTable(a.cfg.Owner)))
+	case addProxy:
+		return a.host.addProxy(s.Proxy)
+	case dropProxy:
+		return a.host.dropProxy(s.Proxy)
 	case startForward:
 		return a.startForwarding(ctx)
 	case discardUplink:

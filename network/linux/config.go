@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"github.com/fardel-io/fardel/network"
 )
@@ -31,6 +32,12 @@ type Config struct {
 	// outside of it stands the host's address for them.
 	RoutedPublicAddresses bool
 
+	// PublicAddressLink is the name of the host's link on whose network the outside looks for the public addresses of the
+	// state's pools, and for the IPv6 addresses of its VPCs: the host answers there for those that ENIs and NAT gateways
+	// have, with ARP and, where net.ipv6.conf.<link>.proxy_ndp is 1, with neighbor discovery. It implies
+	// RoutedPublicAddresses. "" answers for nothing.
+	PublicAddressLink string
+
 	// Isolated leaves out the link between VPCs and the host: the host reaches no task and no task reaches the outside.
 	Isolated bool
 
@@ -45,6 +52,12 @@ func (c Config) check() error {
 	if c.HostNetNS != "" && !filepath.IsAbs(c.HostNetNS) {
 		return fmt.Errorf("%w: HostNetNS %q must be an absolute path", network.ErrInvalid, c.HostNetNS)
 	}
+	if len(c.PublicAddressLink) > maxLinkName || strings.ContainsAny(c.PublicAddressLink, "/ \t\n") || strings.HasPrefix(c.PublicAddressLink, hostLinkHead) {
+		return fmt.Errorf("%w: PublicAddressLink %q must be the name of a link of the host that is not a fabric's", network.ErrInvalid, c.PublicAddressLink)
+	}
+	if c.PublicAddressLink != "" && c.Isolated {
+		return fmt.Errorf("%w: PublicAddressLink %q of a fabric that is Isolated", network.ErrInvalid, c.PublicAddressLink)
+	}
 	for _, a := range c.DNS {
 		if !a.Is4() || a.IsLoopback() || a.IsUnspecified() {
 			return fmt.Errorf("%w: DNS server %s must be an IPv4 address that a task can reach", network.ErrInvalid, a)
@@ -52,6 +65,9 @@ func (c Config) check() error {
 	}
 	return checkOwner(c.Owner)
 }
+
+// routed reports whether public addresses are what the outside sees.
+func (c Config) routed() bool { return c.RoutedPublicAddresses || c.PublicAddressLink != "" }
 
 // Paths below Dir. Namespaces have the ID of their VPC or ENI as name.
 func (c Config) namespaceDir() string           { return filepath.Join(c.Dir, "netns") }

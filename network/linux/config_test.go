@@ -24,6 +24,10 @@ func TestNew(t *testing.T) {
 		{"owner with a space", func(c *Config) { c.Owner = "a b" }},
 		{"long owner", func(c *Config) { c.Owner = strings.Repeat("a", 33) }},
 		{"relative namespace", func(c *Config) { c.HostNetNS = "ns" }},
+		{"long name of a link", func(c *Config) { c.PublicAddressLink = strings.Repeat("a", 16) }},
+		{"path of a link", func(c *Config) { c.PublicAddressLink = "a/b" }},
+		{"link of a fabric", func(c *Config) { c.PublicAddressLink = "fardel-0" }},
+		{"link of an isolated fabric", func(c *Config) { c.PublicAddressLink, c.Isolated = "eth0", true }},
 		{"loopback name server", func(c *Config) { c.DNS = []netip.Addr{netip.MustParseAddr("127.0.0.53")} }},
 	}
 	if _, err := New(good); err != nil {

@@ -143,6 +143,7 @@ func crash(t *testing.T, m *machine, after time.Duration) {
 // TestCrash kills a process at any moment and lets the next one make of it what it wants: everything, or nothing.
 func TestCrash(t *testing.T) {
 	m := newMachine(t, "crash")
+	m.cfg.PublicAddressLink = "lan0"
 	whole := crashState()
 	rounds := 8
 	if testing.Short() {

@@ -80,6 +80,12 @@
 // published for others than the host, and only if it is off. The links of all fabrics are marked then, and who removes the last marked link switches it off again. While it is
 // on, the host forwards between its other links too, as far as its firewall lets it.
 //
+// With [Config.PublicAddressLink] the host answers on that link, with ARP and neighbor discovery, for the public and the
+// IPv6 addresses that ENIs have, and for no others: each is an entry of `ip neigh show proxy`, made after the host's route to
+// the address and removed before it. Neither proxy_arp nor proxy_ndp is switched on; the kernel makes use of entries of IPv6
+// when net.ipv6.conf.<link>.proxy_ndp is 1 and the link forwards, and [Fabric.Obstacles] says if not. It answers a question
+// that went to all after up to net.ipv4.neigh.<link>.proxy_delay, 0.8 s.
+//
 // A [network.PublishedPort] is destination NAT in that table, for what comes from anywhere but tasks and for the host's own
 // processes. Others keep their source address, which rules see; the host's end of the uplink stands for the host, and for a
 // loopback address as well, for which route_localnet is switched on for the uplink alone. Nobody listens at the port: Attach

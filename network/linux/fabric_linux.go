@@ -460,7 +460,7 @@ func (f *Fabric) reachOutside(ctx context.Context, vpc string, e network.ENI) er
 	f.mu.Lock()
 	done := f.forwards
 	f.mu.Unlock()
-	if done || f.cfg.Isolated || !publishes(e) && (!f.byID.port(e).Out || !f.byID.outside[vpc] || !f.host.outside()) {
+	if done || f.cfg.Isolated || !publishes(e) && (!f.byID.port(e).Out || !f.byID.outside[vpc] || f.cfg.PublicAddressLink == "" && !f.host.outside()) {
 		return nil
 	}
 	return f.startForwarding(ctx)

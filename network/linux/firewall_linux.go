@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/fardel-io/fardel/network"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -107,10 +109,20 @@ func (f *Fabric) Obstacles(ctx context.Context) ([]string, error) {
 	}
 	for _, v := range f.state.VPCs {
 		if len(v.IPv6CIDRs) > 0 && !f.host.forwardsIPv6() {
-			return append(list, "the host does not forward IPv6: `sysctl net.ipv6.conf.all.forwarding=1`"), nil
+			list = append(list, "the host does not forward IPv6: `sysctl net.ipv6.conf.all.forwarding=1`")
+			break
 		}
 	}
-	return list, nil
+	return append(list, f.silentIPv6()...), nil
+}
+
+// silentIPv6 says what keeps the host from answering for addresses of IPv6.
+func (f *Fabric) silentIPv6() []string {
+	link := f.cfg.PublicAddressLink
+	if link == "" || f.host.answersNDP(link) || !slices.ContainsFunc(f.state.VPCs, func(v network.VPC) bool { return len(v.IPv6CIDRs) > 0 }) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the host does not answer for IPv6 addresses on %s: `sysctl net.ipv6.conf.%s.proxy_ndp=1`", link, link)}
 }
 
 // forwardsIPv6 reports whether the host forwards IPv6.

@@ -122,6 +122,13 @@ func (m *machine) Leftovers(t testing.TB) []string {
 		}
 		return err
 	}))
+	for _, f := range families() {
+		proxies, err := ns.handle.NeighProxyList(0, int(f.af()))
+		must(t, err)
+		for _, p := range proxies {
+			left = append(left, "answers for "+p.IP.String())
+		}
+	}
 	must(t, inNamespace(ns.file, func() error {
 		value, err := os.ReadFile(ipForward)
 		if strings.TrimSpace(string(value)) != "0" {

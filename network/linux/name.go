@@ -20,6 +20,9 @@ const (
 	hostLinkHead  = "fardel-"
 )
 
+// maxLinkName is the length of a link's name in bytes.
+const maxLinkName = 15
+
 // linkName returns the name of the router's end of an ENI. It is at most 15 bytes long, as the kernel demands, and the
 // same each time, so that what a dead process left is recognised.
 func linkName(eniID string) string { return "e" + short(14, eniID) }

@@ -97,6 +97,9 @@ func (f *Fabric) observeHost(o *observed) error {
 	if o.HostRoutes, err = f.host.routes(ours); err != nil {
 		return err
 	}
+	if o.Proxies, err = f.host.proxies(o.HostLinks); err != nil {
+		return err
+	}
 	o.Outside = f.host.outside()
 	o.HostTable, err = f.host.tables.exists(hostTable(f.cfg.Owner))
 	return err

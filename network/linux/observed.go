@@ -15,6 +15,7 @@ type observed struct {
 	HostLinks  map[string]hostLink       // by name, ours alone
 	HostRoutes []netip.Prefix            // where the host's other routes lead, without default routes
 	HostTable  bool                      // our nftables table is there
+	Proxies    map[proxy]bool            // what the host answers for on its links, ours alone
 	Outside    bool                      // the host has a way to the outside
 }
 
@@ -39,6 +40,12 @@ type hostLink struct {
 	VPC    string
 	Addr   netip.Addr            // the host's own; invalid if it has none
 	Routes map[netip.Prefix]bool // what the host sends into it
+}
+
+// proxy is an address for which the host answers on one of its links.
+type proxy struct {
+	Link string
+	Addr netip.Addr
 }
 
 // route is one of a router's routes: to a link, through one, or, without any, into nothing.
@@ -72,6 +79,7 @@ type wanted struct {
 	Owner    string
 	State    network.State
 	Isolated bool
-	Routed   bool // the outside knows the way to public addresses
+	Routed   bool   // the outside knows the way to public addresses
+	Link     string // of the host, on which it answers for them
 	DNS      []netip.Addr
 }

@@ -27,6 +27,7 @@ func plan(o observed, w wanted) (steps []step, conflicts []error) {
 	p.planENIs()
 	p.planLeftovers()
 	p.planHostTable()
+	p.planProxies()
 	rank := map[action]int{}
 	for i, a := range order() {
 		rank[a] = i
@@ -282,7 +283,7 @@ func (p *planner) planHostRoutes(v view) {
 			want = append(want, sharedRoute(l.Addr)) // made with the uplink
 		}
 	}
-	for _, a := range v.publicAddrs(p.ports[v.VPC.ID]) {
+	for _, a := range p.announced(v) {
 		want = append(want, netip.PrefixFrom(a, a.BitLen()))
 	}
 	if p.uplinks[v.VPC.ID] {
@@ -297,6 +298,38 @@ func (p *planner) planHostRoutes(v view) {
 	}) {
 		if !slices.Contains(want, c) {
 			p.add(step{Do: dropHostRoute, VPC: v.VPC.ID, Prefix: c})
+		}
+	}
+}
+
+// announced returns the addresses of a VPC that the host routes one by one: public ones, and those of IPv6 for which it
+// answers.
+func (p *planner) announced(v view) []netip.Addr {
+	list := v.publicAddrs(p.ports[v.VPC.ID])
+	for _, e := range p.ports[v.VPC.ID] {
+		if p.Link != "" && e.IPv6.IsValid() {
+			list = append(list, e.IPv6)
+		}
+	}
+	return list
+}
+
+// planProxies has the host answer for the addresses that are wanted of it, and for no others.
+func (p *planner) planProxies() {
+	want := map[proxy]bool{}
+	for _, vpc := range p.State.VPCs {
+		for _, a := range p.announced(p.views[vpc.ID]) {
+			x := proxy{p.Link, a}
+			if want[x] = p.Link != "" && p.uplinks[vpc.ID]; want[x] && !p.Proxies[x] {
+				p.add(step{Do: addProxy, Proxy: x})
+			}
+		}
+	}
+	for _, x := range slices.SortedFunc(maps.Keys(p.Proxies), func(a, b proxy) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), a.Addr.Compare(b.Addr))
+	}) {
+		if !want[x] {
+			p.add(step{Do: dropProxy, Proxy: x})
 		}
 	}
 }
@@ -494,7 +527,7 @@ func (p *planner) planHostTable() {
 	case p.HostTable:
 		p.add(step{Do: dropHostTable})
 	}
-	if outside && p.Outside || published {
+	if outside && (p.Outside || p.Link != "") || published {
 		p.add(step{Do: startForward})
 	}
 }

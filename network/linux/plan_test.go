@@ -238,6 +238,49 @@ func TestPlanConflicts(t *testing.T) {
 	}
 }
 
+// TestPlanProxies has the host answer for the public addresses that are in use, on the link that it is told.
+func TestPlanProxies(t *testing.T) {
+	s := planVPC(t)
+	s.ENIs = []network.ENI{planENI(s)}
+	own, other := netip.MustParseAddr("192.0.2.65"), netip.MustParseAddr("192.0.2.66")
+	s.ENIs[0].AssignPublicIP, s.ENIs[0].PublicIPv4 = true, own
+	with := func(routes []netip.Addr, proxies ...proxy) observed {
+		o := complete(s, "me")
+		for _, a := range routes {
+			o.HostLinks[hostLinkName("me", s.VPCs[0].ID)].Routes[netip.PrefixFrom(a, 32)] = true
+		}
+		o.Proxies = map[proxy]bool{}
+		for _, p := range proxies {
+			o.Proxies[p] = true
+		}
+		return o
+	}
+	for _, tt := range []struct {
+		name, link, plan string
+		have             observed
+	}{
+		{"nothing to answer on", "", "", with([]netip.Addr{own})},
+		{"an answer that is missing", "lan0", "start forwarding\nanswer lan0 for 192.0.2.65", with([]netip.Addr{own})},
+		{"with its route", "lan0", "add host route 192.0.2.65/32 in VPC\nstart forwarding\nanswer lan0 for 192.0.2.65", with(nil)},
+		{"what is there", "lan0", "start forwarding", with([]netip.Addr{own}, proxy{"lan0", own})},
+		{"one too many", "lan0", "start forwarding\nstop answering lan0 for 192.0.2.66\ndrop host route 192.0.2.66/32 in VPC",
+			with([]netip.Addr{own, other}, proxy{"lan0", own}, proxy{"lan0", other})},
+		{"another link", "lan1", "start forwarding\nanswer lan1 for 192.0.2.65\nstop answering lan0 for 192.0.2.65", with([]netip.Addr{own}, proxy{"lan0", own})},
+		{"no link any more", "", "stop answering lan0 for 192.0.2.65", with([]netip.Addr{own}, proxy{"lan0", own})},
+	} {
+		steps, _ := plan(tt.have, wanted{Owner: "me", State: s, Link: tt.link})
+		var kept []step
+		for _, st := range steps {
+			if st.Do != setHostTable && st.Do != setRuleset {
+				kept = append(kept, st)
+			}
+		}
+		if diff := cmp.Diff(tt.plan, actions(kept, s)); diff != "" {
+			t.Errorf("%s: plan (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 func TestPlanIsolated(t *testing.T) {
 	s := planVPC(t)
 	steps, conflicts := plan(complete(s, "me"), wanted{Owner: "me", State: s, Isolated: true})

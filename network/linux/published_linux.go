@@ -207,17 +207,19 @@ func (f *Fabric) publish(r *router, old, p *port) error {
 			return err
 		}
 	}
-	ends := r.uplinkEnds()
-	if was == is && len(removed)+len(added) == 0 || !ends.IPv4.IsValid() {
+	if !r.uplinkEnds().IPv4.IsValid() {
 		return nil
 	}
-	var errs []error
+	errs := []error{f.announceIPv6(r, old, p)}
+	if was == is && len(removed)+len(added) == 0 {
+		return errors.Join(errs...)
+	}
 	if is != was && is.IsValid() {
-		errs = append(errs, f.host.addRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(is, 32), ends))
+		errs = append(errs, f.announce(r, is))
 		added = append(added, setElement{ipv4, publicSet, addrs, element{Addr: is}})
 	}
 	if is != was && was.IsValid() {
-		errs = append(errs, f.host.dropRoute(hostLinkName(f.cfg.Owner, r.vpc), netip.PrefixFrom(was, 32)))
+		errs = append(errs, f.renounce(r, was))
 		removed = append(removed, setElement{ipv4, publicSet, addrs, element{Addr: was}})
 	}
 	err := f.host.tables.edit(hostTable(f.cfg.Owner), removed, nil, added)

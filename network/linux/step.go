@@ -28,8 +28,10 @@ const (
 	setLimit      action = "limit bandwidth"
 	startForward  action = "start forwarding"
 	writeRecord   action = "write record"
+	addProxy      action = "answer"
 	setRuleset    action = "set ruleset"
 	publishPorts  action = "publish ports"
+	dropProxy     action = "stop answering"
 	dropHostRoute action = "drop host route"
 	dropTable     action = "drop route table"
 	dropRoute     action = "drop route"
@@ -45,7 +47,7 @@ const (
 
 func order() []action {
 	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
-		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, publishPorts, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
+		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, publishPorts, addProxy, dropProxy, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
 		trimHostTable, dropHostTable}
 }
 
@@ -58,6 +60,7 @@ type step struct {
 	Limit    string // name of a table
 	Addr     netip.Addr
 	Prefix   netip.Prefix
+	Proxy    proxy
 	Route    route
 	Neighbor neighbor
 	Rule     tableRule
@@ -68,7 +71,7 @@ type step struct {
 // String describes the step for logs and errors.
 func (s step) String() string {
 	words := []string{string(s.Do)}
-	for _, w := range []string{s.ENI, s.Link, s.Limit, s.Route.Link, s.Neighbor.Link} {
+	for _, w := range []string{s.ENI, s.Link, s.Limit, s.Proxy.Link, s.Route.Link, s.Neighbor.Link} {
 		if w != "" {
 			words = append(words, w)
 		}
@@ -76,6 +79,8 @@ func (s step) String() string {
 	switch {
 	case s.Addr.IsValid():
 		words = append(words, s.Addr.String())
+	case s.Proxy.Addr.IsValid():
+		words = append(words, "for", s.Proxy.Addr.String())
 	case s.Prefix.IsValid():
 		words = append(words, s.Prefix.String())
 	case s.Route.To.IsValid():

@@ -60,6 +60,10 @@ type Config struct {
 	// machine's address.
 	RoutedPublicAddresses bool
 
+	// PublicAddressLink is the name of this machine's link on whose network these addresses are: the machine answers there
+	// for those that tasks have, so nobody needs a route to them. It implies RoutedPublicAddresses. See linux.Config.
+	PublicAddressLink string
+
 	// DNS are name servers that tasks ask instead of their VPC's own, which is left out then. Nil is the VPC's own, at
 	// 169.254.169.253: it knows the names of tasks and of Zones, and asks Upstreams for all else.
 	DNS []netip.Addr
