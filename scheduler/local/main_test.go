@@ -89,7 +89,8 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "srv NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE" and "router".
+// "resolve NAME", "srv NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
+// and "raw VICTIM PORT FORGED".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -135,6 +136,12 @@ func inContainer() int {
 	case "relay":
 		fmt.Println(relay(rest))
 		return 1
+	case "overhear":
+		return outcome(overhear(rest))
+	case "chat":
+		return outcome(chat(rest))
+	case "raw":
+		return outcome(raw(rest))
 	case "hostile":
 		return hostile()
 	case "overwrite":
