@@ -52,6 +52,17 @@ type LogTail interface {
 	Close() error
 }
 
+// A LogWaiter is a LogTail that can say when there may be more, so that nobody has to look at a log in which nothing happens.
+// Optional.
+type LogWaiter interface {
+	LogTail
+
+	// Changed returns a channel that is closed when something is written after the call, or might have been. Look once more
+	// before waiting for it: what came before the call does not close it. Until it is closed, Changed returns the same one.
+	// Nil means that it cannot be told at present.
+	Changed() <-chan struct{}
+}
+
 // LogPiece is a line, or a part of one: what a container has written without a newline yet, or 16 KiB of a long line. The
 // pieces of a stream in a row are exactly what was written to it.
 type LogPiece struct {

@@ -34,6 +34,7 @@ type Driver struct {
 	pulls       pulls
 	use         imageUse
 	copies      copies
+	logWatch    logWatch
 
 	accountsMu sync.Mutex          // held while an image's accounts are read
 	accounts   map[string]accounts // by chain ID

@@ -33,7 +33,7 @@ func (d *Driver) TailLog(_ context.Context, path string) (runtime.LogTail, error
 	if err != nil {
 		return nil, logError(path, err)
 	}
-	return r, nil
+	return &logTail{Reader: r, d: d, dir: path}, nil
 }
 
 func logError(path string, err error) error {

@@ -47,6 +47,7 @@ type Tail struct {
 const (
 	pollFirst  = 10 * time.Millisecond
 	pollMost   = 500 * time.Millisecond
+	pollAnyway = time.Minute // although nothing was said to have been written
 	retryFirst = 100 * time.Millisecond
 	retryMost  = 10 * time.Second
 	burst      = 512
@@ -117,6 +118,7 @@ func (t *Tail) run(ctx context.Context) (progress bool, err error) {
 // loop delivers until there is nothing more to come.
 func (t *Tail) loop(ctx context.Context, d *delivery) error {
 	wait := pollFirst
+	var changed <-chan struct{} // asked for before the last look, which found nothing
 	for ctx.Err() == nil {
 		over := t.over() // asked before reading: what is written before the end is read after it
 		n, err := d.some(ctx)
@@ -136,22 +138,31 @@ func (t *Tail) loop(ctx context.Context, d *delivery) error {
 			continue
 		}
 		if n > 0 {
-			wait = pollFirst
+			wait, changed = pollFirst, nil
 		}
-		t.idle(ctx, wait)
+		if changed != nil {
+			t.idle(ctx, pollAnyway, changed)
+			changed = nil
+			continue
+		}
+		t.idle(ctx, wait, nil)
 		wait = min(2*wait, pollMost)
+		if n == 0 && len(d.marks) == 0 { // nothing comes, and nothing is due
+			changed = d.changed()
+		}
 	}
 	return ctx.Err()
 }
 
 // idle waits for more to be written.
-func (t *Tail) idle(ctx context.Context, d time.Duration) {
+func (t *Tail) idle(ctx context.Context, d time.Duration, changed <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	case <-t.Ended:
+	case <-changed:
 	}
 }
 
@@ -167,6 +178,14 @@ type delivery struct {
 	last    runtime.LogPosition
 
 	read, committed int64 // bytes
+}
+
+// changed is closed when there may be more, and nil if the log cannot tell.
+func (d *delivery) changed() <-chan struct{} {
+	if w, ok := d.source.(runtime.LogWaiter); ok {
+		return w.Changed()
+	}
+	return nil
 }
 
 // mark is a position that may be committed when so many records have been delivered.

@@ -110,6 +110,63 @@ func TestTail(t *testing.T) {
 	})
 }
 
+// listened is a log that says when there may be more, and counts how often it is looked at.
+type listened struct {
+	*fake.Driver
+	changed chan struct{}
+	looks   int
+}
+
+type listenedTail struct {
+	runtime.LogTail
+	to *listened
+}
+
+func (l *listened) TailLog(ctx context.Context, path string) (runtime.LogTail, error) {
+	tail, err := l.Driver.TailLog(ctx, path)
+	return listenedTail{tail, l}, err
+}
+
+func (t listenedTail) Next() (runtime.LogPiece, error) {
+	t.to.looks++
+	return t.LogTail.Next()
+}
+
+func (t listenedTail) Changed() <-chan struct{} { return t.to.changed }
+
+// TestTailListens has a log that says when to look: nothing is looked for before, but once a minute.
+func TestTailListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, ended := container(t, runtime.LogOptions{}, func(_ context.Context, p *fake.Process) int {
+			fmt.Fprintln(p.Stdout, "one")
+			<-time.After(time.Hour)
+			fmt.Fprintln(p.Stdout, "two")
+			<-time.After(time.Hour)
+			return 0
+		})
+		var to destination
+		log := &listened{Driver: d, changed: make(chan struct{})}
+		tail := &logs.Tail{Log: log, Path: "log", Ended: ended, Open: to.open}
+		done := make(chan error, 1)
+		go func() { done <- tail.Run(t.Context()) }()
+		<-time.After(59*time.Minute + 59*time.Second)
+		if log.looks > 200 || len(to.lines) != 1 {
+			t.Errorf("looked %d times in an hour in which nothing was written, %q", log.looks, to.lines)
+		}
+		<-time.After(2 * time.Second)
+		changed := log.changed
+		log.changed = make(chan struct{})
+		close(changed)
+		synctest.Wait()
+		if len(to.lines) != 2 {
+			t.Errorf("told that there is more, and delivered %q", to.lines)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestTailAtLeastOnce has a destination that fails and tails that are ended, at random: every line arrives, in order, but
 // for those that come again.
 func TestTailAtLeastOnce(t *testing.T) {
