@@ -132,7 +132,12 @@ func enterShare(p plan) error {
 
 // prepare makes of the host's file system one of a machine that has just started.
 func prepare(p plan) error {
-	err := mountAll([]mounting{
+	keep, err := os.Open(p.Keep)
+	if err != nil {
+		return err
+	}
+	defer keep.Close()
+	err = mountAll([]mounting{
 		{filepath.Join(p.Modules, "lib", "modules"), "/lib/modules", "", syscall.MS_BIND, ""},
 		{"tmpfs", "/tmp", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV, "mode=1777"},
 		{"tmpfs", "/run", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV, "mode=755"},
@@ -144,6 +149,11 @@ func prepare(p plan) error {
 	})
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(p.Keep); errors.Is(err, os.ErrNotExist) { // it is below one of those
+		if err := mountAll([]mounting{{fmt.Sprintf("/proc/self/fd/%d", keep.Fd()), p.Keep, "", syscall.MS_BIND, ""}}); err != nil {
+			return err
+		}
 	}
 	if err := syscall.Sethostname([]byte(p.Hosts)); err != nil {
 		return err

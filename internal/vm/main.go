@@ -106,7 +106,7 @@ func (o options) do(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	m := machine{kernel: k, cpus: o.cpus, memory: o.memory, dir: dir, append: o.append}
-	p := plan{Systemd: o.init == "systemd", Hosts: "vm"}
+	p := plan{Keep: cwd, Systemd: o.init == "systemd", Hosts: "vm"}
 	if len(o.command) > 0 {
 		p.Steps = []step{{Dir: cwd, Args: o.command, Timeout: o.timeout}}
 		outcomes, err := m.run(ctx, p, os.Stdout)

@@ -12,6 +12,7 @@ import (
 type plan struct {
 	Kernel  string // release, the folder below lib/modules
 	Modules string // folder that has lib/modules, as a path of the shared file system
+	Keep    string // folder of the shared file system that steps find as it is, wherever it lies
 	Systemd bool   // systemd is the first process and starts the steps in a service
 	Hosts   string // name of the VM
 	Steps   []step

@@ -99,6 +99,7 @@ func (w *worker) deliver(c *container) {
 	}
 	log := w.log.With("containerName", c.def.Name, "logDriver", string(c.def.LogConfiguration.LogDriver))
 	info := w.logInfo(c)
+	info.Env = w.environment(c)
 	run := &logs.Tail{
 		Log: source, Path: w.logPath(c.def.Name), Ended: c.silent, Logger: log,
 		Open: func(ctx context.Context) (logs.Writer, error) { return w.openLog(ctx, c, info) },
@@ -179,12 +180,13 @@ func (w *worker) logOptions(ctx context.Context, c *container) (map[string]strin
 	return options, nil
 }
 
+// logInfo is what a log driver is told of a container, but for its environment, which takes the image.
 func (w *worker) logInfo(c *container) logs.Info {
 	_, definition, _ := strings.Cut(w.rec.TaskDefinitionARN, "task-definition/")
 	return logs.Info{
 		Cluster: w.rec.ClusterARN[strings.LastIndexByte(w.rec.ClusterARN, '/')+1:], TaskARN: w.rec.TaskARN, TaskID: w.id,
 		TaskDefinition: definition, ContainerName: c.def.Name, RuntimeID: c.id, Image: c.def.Image,
-		Labels: w.labels(c.def), Env: w.environment(c), RouterSocket: w.routerSocket(),
+		Labels: w.labels(c.def), RouterSocket: w.routerSocket(),
 	}
 }
 
