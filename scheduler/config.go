@@ -95,6 +95,11 @@ type Config struct {
 	// defaultLogDriverMode. "" is "non-blocking", as in ECS since June 2025.
 	DefaultLogDriverMode string
 
+	// EnforceDefaultStorage gives every Fargate task a disk of its own, of 20 GiB if its definition asks for no size (ECS), so
+	// that no task can fill the file system of Dir beyond that. Otherwise only those whose definition has ephemeralStorage
+	// get one. To make a disk and mount it adds some 50 ms or more to a launch.
+	EnforceDefaultStorage bool
+
 	// LogLimit is how many bytes of each container's output are kept here, the oldest being dropped; in mode "blocking" a
 	// container waits that is so far ahead of its log driver. 0 is 32 MiB, and less than 256 KiB counts as that.
 	LogLimit int64

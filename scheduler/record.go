@@ -12,8 +12,8 @@ import (
 // platformVersion is what LATEST means (ECS).
 const platformVersion = "1.4.0"
 
-// defaultStorage is the size of a Fargate task's disk whose definition names none, in GiB (ECS). It is told and not
-// enforced: only a definition that asks for a size gets a disk of its own.
+// defaultStorage is the size of a Fargate task's disk whose definition names none, in GiB (ECS). It is told; whether it is
+// enforced says Config.EnforceDefaultStorage.
 const defaultStorage = 20
 
 // recordBuilder makes the first record of a task.
@@ -69,6 +69,8 @@ func (b *recordBuilder) task() task.Task {
 		t.FargateEphemeralStorage = &task.TaskEphemeralStorage{SizeInGiB: defaultStorage}
 		if e := b.def.EphemeralStorage; e != nil {
 			t.FargateEphemeralStorage.SizeInGiB = e.SizeInGiB
+		} else if b.cfg.EnforceDefaultStorage { // noted, so that the task keeps it when the setting changes
+			t.EphemeralStorage = &task.EphemeralStorage{SizeInGiB: defaultStorage}
 		}
 	}
 	for i := range b.def.ContainerDefinitions {

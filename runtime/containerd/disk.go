@@ -27,6 +27,10 @@ const (
 	diskMount = "disk"
 )
 
+// noZeroing keeps the kernel from writing zeros to all inode tables in the background, 320 MiB for 20 GiB: the holes of a
+// sparse file are zeros.
+const noZeroing = "noinit_itable"
+
 func (d *Driver) diskDir(sandbox string) string {
 	return filepath.Join(d.sandboxDir(sandbox), diskMount)
 }
@@ -48,7 +52,7 @@ func (d *Driver) makeDisk(ctx context.Context, s *sandbox) error {
 			return err
 		}
 	}
-	loop := []mount.Mount{{Type: "ext4", Source: file, Options: []string{"loop"}}}
+	loop := []mount.Mount{{Type: "ext4", Source: file, Options: []string{"loop", noZeroing}}}
 	if err := mount.All(loop, dir); err != nil {
 		return &runtime.UnsupportedError{
 			Feature: "ephemeralStorage",
@@ -78,7 +82,9 @@ func (d *Driver) formatDisk(ctx context.Context, spec runtime.SandboxSpec, file 
 		return &runtime.UnsupportedError{Feature: "ephemeralStorage", Needs: "mkfs.ext4: apt-get install e2fsprogs"}
 	}
 	// No journal: what a sandbox has does not outlive a crash of the machine. No reserve: there is no other root there.
-	args := []string{"-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=1", part}
+	// Nor copies of its metadata, nor room to grow: an empty disk of 20 GiB takes 160 KiB instead of 4 MiB.
+	args := []string{"-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode,sparse_super2",
+		"-E", "packed_meta_blocks=1,nodiscard,lazy_itable_init=1", part}
 	if out, err := exec.CommandContext(ctx, tool, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("make a file system of %d MiB: %w: %s", spec.Storage, err, lastLine(string(out)))
 	}

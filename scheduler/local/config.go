@@ -110,6 +110,10 @@ type Config struct {
 	// LogSink is where the log driver awslogs delivers to. Nil is a logs.FileSink in Dir/awslogs.
 	LogSink logs.Sink
 
+	// EnforceDefaultStorage is as in scheduler.Config. It needs mkfs.ext4, loop devices and overlayfs, as ephemeralStorage of a
+	// definition does; where one is missing tasks do not start, with a reason that names it.
+	EnforceDefaultStorage bool
+
 	// DefaultLogDriverMode and LogLimit are as in scheduler.Config.
 	DefaultLogDriverMode string
 	LogLimit             int64

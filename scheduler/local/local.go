@@ -189,7 +189,8 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,
 		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
-		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
+		EnforceDefaultStorage: cfg.EnforceDefaultStorage,
+		LogSink:               cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
 

@@ -77,8 +77,12 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 		ID: w.id, Size: size, NetNS: at.NetNS, Hostname: at.Hostname,
 		SharePID: w.def.PIDMode == task.PIDModeTask, PIDs: maxProcesses(size.Memory),
 	}
-	if d := w.def.EphemeralStorage; d != nil {
-		s.Storage = task.MiB(d.SizeInGiB) << 10
+	storage := w.def.EphemeralStorage
+	if storage == nil {
+		storage = w.rec.EphemeralStorage // what the scheduler gives without being asked
+	}
+	if storage != nil {
+		s.Storage = task.MiB(storage.SizeInGiB) << 10
 	}
 	if size.CPU == 0 {
 		for _, c := range w.containers {
