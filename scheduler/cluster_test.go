@@ -699,6 +699,63 @@ func TestExec(t *testing.T) {
 	})
 }
 
+// TestExecNeedsARunningTask tries before the task is RUNNING and after its end, without a container's name, and as a user.
+func TestExecNeedsARunningTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		img := w.drive.Images["serve"]
+		img.Programs = map[string]fake.Program{"whoami": func(_ context.Context, p *fake.Process) int {
+			fmt.Fprint(p.Stdout, p.User)
+			return 0
+		}}
+		w.drive.Images["serve"] = img
+		w.drive.Images["late"] = fake.Image{Main: func(ctx context.Context, p *fake.Process) int {
+			select {
+			case <-time.After(time.Minute):
+			case <-ctx.Done():
+			}
+			return 0
+		}}
+		c := w.open()
+		defer w.end()
+		def := define("app serve", "init late")
+		no := false
+		def.ContainerDefinitions[1].Essential = &no
+		def.ContainerDefinitions = append(def.ContainerDefinitions, task.ContainerDefinition{
+			Name: "last", Image: "serve", DependsOn: []task.ContainerDependency{{ContainerName: "init", Condition: task.ConditionComplete}},
+		})
+		run := mustRun(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+		try := func(container, user string) (string, error) {
+			var out strings.Builder
+			_, err := run.Exec(t.Context(), container, runtime.ExecSpec{Args: []string{"whoami"}, User: user, Stdout: &out})
+			return out.String(), err
+		}
+		<-time.After(time.Second)
+		if _, err := try("app", ""); !errors.Is(err, scheduler.ErrNoExec) || !strings.Contains(err.Error(), "ACTIVATING") {
+			t.Errorf("before the task runs: %v, want ErrNoExec", err)
+		}
+		if _, err := run.WaitRunning(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := try("", ""); !errors.Is(err, scheduler.ErrInvalid) {
+			t.Errorf("no container named: %v, want ErrInvalid", err)
+		}
+		if out, err := try("app", "1000:1000"); err != nil || out != "1000:1000" {
+			t.Errorf("as a user: %q, %v", out, err)
+		}
+		if _, err := try("init", ""); !errors.Is(err, runtime.ErrNotRunning) {
+			t.Errorf("in a container that has ended: %v, want ErrNotRunning", err)
+		}
+		if err := run.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		mustWait(t, run)
+		if _, err := try("app", ""); !errors.Is(err, scheduler.ErrNoExec) {
+			t.Errorf("after the end: %v, want ErrNoExec", err)
+		}
+	})
+}
+
 func TestRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

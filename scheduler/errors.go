@@ -16,7 +16,7 @@ var (
 	ErrConflict     = errors.New("scheduler: client token was used with other parameters")
 	ErrInactive     = errors.New("scheduler: task definition is inactive")
 	ErrRole         = errors.New("scheduler: role cannot be assumed")
-	ErrNoExec       = errors.New("scheduler: the execute command was disabled when the task was run")
+	ErrNoExec       = errors.New("scheduler: The execute command failed because execute command was not enabled when the task was run or the execute command agent isn't running. Wait and try again or run a new task with execute command enabled and try again.")
 	ErrNoLogs       = errors.New("scheduler: output is not kept")
 	ErrClosed       = errors.New("scheduler: cluster is closed")
 )

@@ -99,15 +99,20 @@ func (r *Run) Stop(ctx context.Context, reason string) error {
 }
 
 // Exec runs a process in a container of the task and returns its exit code, as ECS Exec does: as root unless spec says
-// otherwise, and only in a task that was run with EnableExecuteCommand, else it fails with [ErrNoExec]. The container
-// can be "" when the task has one. Cancelling ctx ends the process.
+// otherwise, and only in a task that was run with EnableExecuteCommand and is RUNNING, else it fails with [ErrNoExec].
+// The container can be "" when the task has one. Cancelling ctx ends the process.
 func (r *Run) Exec(ctx context.Context, container string, spec runtime.ExecSpec) (exitCode int, err error) {
 	t, container, err := r.authorizeExec(ctx, container)
 	if err != nil {
 		return 0, err
 	}
-	if !t.EnableExecuteCommand {
-		return 0, fmt.Errorf("%w: task %s", ErrNoExec, r.id)
+	switch {
+	case !t.EnableExecuteCommand:
+		return 0, fmt.Errorf("%w (task %s was run without)", ErrNoExec, r.id)
+	case t.LastStatus != task.Running:
+		return 0, fmt.Errorf("%w (task %s is %s)", ErrNoExec, r.id, t.LastStatus)
+	case container == "":
+		return 0, fmt.Errorf("%w: task %s has %d containers: name one", ErrInvalid, r.id, len(t.Containers))
 	}
 	if spec.User == "" {
 		spec.User = "0:0"
