@@ -38,7 +38,7 @@ func (e *AccessDeniedError) Unwrap() error { return e.Err }
 
 // PlacementError says why a task fits nowhere, in the words of ECS's failures.
 type PlacementError struct {
-	Reason string // RESOURCE:CPU, RESOURCE:MEMORY, RESOURCE:ENI
+	Reason string // RESOURCE:CPU, RESOURCE:MEMORY, RESOURCE:ENI, RESOURCE:PORTS:TCP, RESOURCE:PORTS:UDP
 	Detail string // what was asked for and what there is
 }
 

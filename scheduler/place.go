@@ -29,12 +29,14 @@ type reservation struct {
 	ipv6     netip.Addr // the zero value is none
 	isPublic bool       // it has a public address: its own, or for the zero value of public one of the machine's
 	public   netip.Addr
+	ports    []network.PublishedPort
 }
 
 // reservationOf is what a live task has reserved.
 func reservationOf(rec *taskRecord) reservation {
 	e := rec.ENI
-	return reservation{size: sizeOf(&rec.Task), subnet: e.Subnet, addr: e.PrivateIPv4, ipv6: e.IPv6, isPublic: e.AssignPublicIP, public: e.PublicIPv4}
+	return reservation{size: sizeOf(&rec.Task), subnet: e.Subnet, addr: e.PrivateIPv4, ipv6: e.IPv6, isPublic: e.AssignPublicIP, public: e.PublicIPv4,
+		ports: e.PublishedPorts}
 }
 
 // newLedger returns the ledger of tasks that live already. s has their ENIs.
@@ -52,7 +54,10 @@ func (l *ledger) reserve(id string, size task.Size, where location) (reservation
 	if err := fits("all tasks together", task.Size{CPU: l.reserved.CPU + size.CPU, Memory: l.reserved.Memory + size.Memory}, l.capacity); err != nil {
 		return reservation{}, err
 	}
-	r := reservation{size: size}
+	if err := l.portsFree(where.ports); err != nil {
+		return reservation{}, err
+	}
+	r := reservation{size: size, ports: where.ports}
 	if len(where.Subnets) == 0 {
 		l.add(id, r)
 		return r, nil
@@ -67,6 +72,25 @@ func (l *ledger) reserve(id string, size task.Size, where location) (reservation
 	}
 	l.add(id, r)
 	return r, nil
+}
+
+// portsFree reports the first of some ports of the machine that a task has.
+func (l *ledger) portsFree(ports []network.PublishedPort) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	for id, r := range l.tasks {
+		for _, p := range ports {
+			if slices.ContainsFunc(r.ports, p.Conflicts) {
+				reason := "RESOURCE:PORTS:TCP" // ECS has it for the ports of an instance
+				if p.Protocol.Is(network.UDP) {
+					reason = "RESOURCE:PORTS:UDP"
+				}
+				return &PlacementError{reason, fmt.Sprintf("%s is published by task %s", p, id)}
+			}
+		}
+	}
+	return nil
 }
 
 // address takes the addresses of an ENI: a private one, one of IPv6 if the subnet says so, and a public one. A cluster
@@ -161,6 +185,7 @@ func sizeOf(t *task.Task) task.Size {
 type location struct {
 	AWSVPCConfiguration
 	asSubnet bool // AssignPublicIP is as the subnet's MapPublicIPOnLaunch says, for the caller said nothing
+	ports    []network.PublishedPort
 }
 
 // resolveNetwork fills in what a network configuration leaves out, and checks that what it names exists, in one VPC.
@@ -195,7 +220,7 @@ func resolveNetwork(s network.State, mode task.NetworkMode, n *AWSVPCConfigurati
 		}
 		vpc = s.Subnets[i].VPC
 	}
-	out := location{*n, asSubnet}
+	out := location{AWSVPCConfiguration: *n, asSubnet: asSubnet}
 	if len(out.SecurityGroups) == 0 {
 		i := slices.IndexFunc(s.SecurityGroups, func(g network.SecurityGroup) bool {
 			return g.VPC == vpc && g.Name == network.DefaultGroupName

@@ -43,6 +43,14 @@ type RunOptions struct {
 	// servicediscovery:RegisterInstance.
 	ServiceRegistries []ServiceRegistry
 
+	// PublishedPorts are ports of the machine that lead to the task, in the network mode awsvpc. ECS has none there: a
+	// port mapping's hostPort is the container's own. A principal needs fardel:PublishPort, on "*". The call fails with a
+	// [*PlacementError] if another task has one of them; a task whose port a process of the machine has does not start.
+	PublishedPorts []network.PublishedPort `json:",omitempty"`
+
+	// Bandwidth limits what the task's interface receives and sends. The zero value is no limit.
+	Bandwidth network.Bandwidth `json:",omitzero"`
+
 	// ClientToken makes the call repeatable: the same token with the same parameters returns the task that the first
 	// call started, for 24 hours, and fails with [ErrConflict] with others. At most 64 printable ASCII characters.
 	ClientToken string
@@ -229,6 +237,12 @@ func (c *Cluster) authorizeRun(ctx context.Context, def prepared, eff *task.Task
 			return err
 		}
 	}
+	for _, p := range o.PublishedPorts {
+		k := conditions{"fardel:HostAddress": {p.HostAddress.String()}, "fardel:HostPort": {strconv.Itoa(int(p.HostPort))}}
+		if err := c.authorize(ctx, "fardel:PublishPort", "*", k); err != nil {
+			return err
+		}
+	}
 	return c.authorizeTags(ctx, "RunTask", c.taskARN(id), o.Tags)
 }
 
@@ -307,6 +321,9 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 	if err != nil {
 		return taskRecord{}, err
 	}
+	if where.ports = slices.Clone(o.PublishedPorts); def.NetworkMode != task.NetworkModeAWSVPC && (len(o.PublishedPorts) > 0 || o.Bandwidth != network.Bandwidth{}) {
+		return taskRecord{}, fmt.Errorf("%w: published ports and a bandwidth take the network mode awsvpc, not %s", ErrInvalid, def.NetworkMode)
+	}
 	size, err := reservationFor(def)
 	if err != nil {
 		return taskRecord{}, err
@@ -324,7 +341,11 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 	if def.NetworkMode == task.NetworkModeAWSVPC {
 		eni = network.ENI{
 			ID: network.NewID("eni", id), Subnet: r.subnet, SecurityGroups: where.SecurityGroups, PrivateIPv4: r.addr, IPv6: r.ipv6,
-			MAC: network.NewMAC(id), AssignPublicIP: r.isPublic, PublicIPv4: r.public,
+			MAC: network.NewMAC(id), AssignPublicIP: r.isPublic, PublicIPv4: r.public, PublishedPorts: where.ports, Bandwidth: o.Bandwidth,
+		}
+		if err := network.ValidateENI(c.net, eni); err != nil {
+			c.ledger.release(id)
+			return taskRecord{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
