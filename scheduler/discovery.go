@@ -243,6 +243,9 @@ func mapsPort(def *task.TaskDefinition, container string, port uint16) bool {
 func (d *discovery) fits(rec *taskRecord, vpc string) error {
 	for _, r := range rec.Registrations {
 		n, s, _ := d.find(r.RegistryARN)
+		if !rec.ENI.PrivateIPv4.IsValid() {
+			return fmt.Errorf("%w: a task without a network interface cannot be an instance of service %s.%s", ErrInvalid, s.Name, n.Name)
+		}
 		if s.has("AAAA") && !rec.ENI.IPv6.IsValid() {
 			return fmt.Errorf("%w: service %s.%s has AAAA records, and subnet %s assigns no IPv6 addresses", ErrInvalid, s.Name, n.Name, rec.ENI.Subnet)
 		}

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/task"
@@ -131,8 +132,8 @@ func (c *core) replaceNetwork(ctx context.Context, s network.State) error {
 
 // NetworkInterface returns the task's network interface as EC2 describes it, with the public address that it has at the
 // moment, which ECS's records of tasks lack: its own, or that of an elastic address. With AssignPublicIP and without a
-// public address it shares one of the machine's. It fails with [ErrNotFound] for a task that is STOPPED: its interface is
-// deleted.
+// public address it shares one of the machine's. It fails with [ErrNotFound] for a task that has none, or is STOPPED: its
+// interface is deleted.
 func (r *Run) NetworkInterface(ctx context.Context) (network.ENI, error) {
 	if err := r.c.authorize(ctx, "ec2:DescribeNetworkInterfaces", "*", nil); err != nil {
 		return network.ENI{}, err
@@ -142,7 +143,7 @@ func (r *Run) NetworkInterface(ctx context.Context) (network.ENI, error) {
 	if err != nil {
 		return network.ENI{}, err
 	}
-	if at == 0 || rec.Task.LastStatus >= task.Stopped {
+	if at == 0 || rec.Task.LastStatus >= task.Stopped || rec.ENI.ID == "" {
 		return network.ENI{}, fmt.Errorf("%w: network interface of task %s", ErrNotFound, r.id)
 	}
 	eni := rec.ENI
@@ -150,4 +151,27 @@ func (r *Run) NetworkInterface(ctx context.Context) (network.ENI, error) {
 	defer r.c.mu.Unlock()
 	eni.PublicIPv4, eni.AssignPublicIP = r.c.net.PublicIPv4(eni)
 	return eni, nil
+}
+
+// NetworkInterfaces returns the network interfaces of tasks, as they were attached: first those that were deleted after a
+// moment, as far as Config.Retention goes, then those that there are. The zero time leaves the former out.
+func (c *Cluster) NetworkInterfaces(ctx context.Context, deletedSince time.Time) ([]network.ENI, error) {
+	if err := c.authorize(ctx, "ec2:DescribeNetworkInterfaces", "*", nil); err != nil {
+		return nil, err
+	}
+	recs, err := all[taskRecord](ctx, c.cfg.Store, prefixTasks)
+	if err != nil {
+		return nil, err
+	}
+	var gone, there []network.ENI
+	for _, rec := range recs {
+		switch {
+		case rec.ENI.ID == "":
+		case rec.Task.LastStatus < task.Stopped:
+			there = append(there, rec.ENI)
+		case !deletedSince.IsZero() && rec.Task.StoppedAt.After(deletedSince):
+			gone = append(gone, rec.ENI)
+		}
+	}
+	return append(gone, there...), nil
 }

@@ -246,11 +246,15 @@ func (f *Fabric) Listen(ctx context.Context, vpcID string, addr netip.AddrPort) 
 // SetFaults implements [network.FaultInjector]. It fails with [network.ErrUnsupported] if the fabric that it is made of
 // does not.
 func (f *Fabric) SetFaults(ctx context.Context, eniID string, faults network.Faults) error {
-	if inner, ok := f.inner.(network.FaultInjector); ok {
+	if inner, ok := network.As[network.FaultInjector](f.inner); ok {
 		return inner.SetFaults(ctx, eniID, faults)
 	}
 	return &network.UnsupportedError{Feature: "faults", Needs: "a fabric that implements network.FaultInjector"}
 }
+
+// Unwrap returns the fabric that this one is made of, so that [network.As] finds what else that can do. It is this one's: only
+// what is no part of [network.Fabric] is for others to call.
+func (f *Fabric) Unwrap() network.Fabric { return f.inner }
 
 // ListenPacket implements [network.Listener].
 func (f *Fabric) ListenPacket(ctx context.Context, vpcID string, addr netip.AddrPort) (net.PacketConn, error) {

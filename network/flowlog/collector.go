@@ -109,7 +109,7 @@ func (c *Collector) poll(ctx context.Context, now time.Time) error {
 	s.ENIs = withGone(s.ENIs, c.enis)
 	c.enis = before
 	for _, v := range s.VPCs {
-		if !interfaces[v.ID] {
+		if !interfaces[v.ID] && !c.awaits(s, v) {
 			continue
 		}
 		counts, lost, err := c.cfg.Counter.CountFlows(ctx, v.ID)
@@ -187,6 +187,14 @@ func (c *Collector) about(s network.State, e network.ENI) Interface {
 
 func (c *Collector) covered(i Interface) bool {
 	return slices.ContainsFunc(c.logs, func(l *logging) bool { return l.Covers(i) })
+}
+
+// awaits reports whether a log is about interfaces that a VPC may get. They are counted from their first packet on then.
+func (c *Collector) awaits(s network.State, v network.VPC) bool {
+	return slices.ContainsFunc(c.logs, func(l *logging) bool {
+		n, _ := s.Subnet(l.ResourceID)
+		return l.Covers(Interface{VPCID: v.ID}) || n.VPC == v.ID
+	})
 }
 
 // write hands the records that are due to the sink.

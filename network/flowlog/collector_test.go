@@ -204,7 +204,7 @@ func TestCollectorInvalid(t *testing.T) {
 	}
 	for _, edit := range []func(*CollectorConfig){func(c *CollectorConfig) { c.Counter = nil }, func(c *CollectorConfig) { c.Sink = nil },
 		func(c *CollectorConfig) { c.State = nil }, func(c *CollectorConfig) { c.Logs = nil }, func(c *CollectorConfig) { c.Poll = -1 },
-		func(c *CollectorConfig) { c.Logs = []Log{{}} }} {
+		func(c *CollectorConfig) { c.Logs = []Log{{ResourceID: "rtb-1"}} }} {
 		bad := good
 		edit(&bad)
 		if _, err := NewCollector(bad); !errors.Is(err, ErrInvalid) {

@@ -196,7 +196,7 @@ func TestLog(t *testing.T) {
 		log  Log
 		want string // which of the three records it has
 	}{
-		{Log{ResourceID: "vpc-1"}, "ARN"}, {Log{ResourceID: "subnet-1"}, "ARN"}, {Log{ResourceID: "eni-1"}, "ARN"}, {Log{ResourceID: "eni-2"}, ""},
+		{Log{}, "ARN"}, {Log{ResourceID: "vpc-1"}, "ARN"}, {Log{ResourceID: "subnet-1"}, "ARN"}, {Log{ResourceID: "eni-1"}, "ARN"}, {Log{ResourceID: "eni-2"}, ""},
 		{Log{ResourceID: "vpc-1", TrafficType: TrafficAccept}, "AN"}, {Log{ResourceID: "vpc-1", TrafficType: TrafficReject}, "RN"},
 	} {
 		l, err := c.log.WithDefaults()
@@ -213,7 +213,7 @@ func TestLog(t *testing.T) {
 			t.Errorf("%+v has %q, want %q", c.log, got, c.want)
 		}
 	}
-	for _, l := range []Log{{}, {ResourceID: "sg-1"}, {ResourceID: "vpc-1", TrafficType: "SOME"}, {ResourceID: "vpc-1", Interval: time.Second}} {
+	for _, l := range []Log{{ResourceID: "sg-1"}, {ResourceID: "vpc-1", TrafficType: "SOME"}, {ResourceID: "vpc-1", Interval: time.Second}} {
 		if _, err := l.WithDefaults(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%+v: error %v, want %v", l, err, ErrInvalid)
 		}

@@ -29,7 +29,7 @@ const (
 // Log is a flow log: whose traffic it is about and how it is written.
 type Log struct {
 	ID          string        // "fl-" and 17 hexadecimal digits
-	ResourceID  string        // of a VPC, a subnet or an ENI
+	ResourceID  string        // of a VPC, a subnet or an ENI; "" is every VPC
 	TrafficType Traffic       // "" is ALL
 	Interval    time.Duration // ShortInterval or LongInterval; 0 is LongInterval
 	Format      Format        // the zero value is DefaultFormat
@@ -48,7 +48,7 @@ func (l Log) WithDefaults() (Log, error) {
 	}
 	kind, _, _ := strings.Cut(l.ResourceID, "-")
 	switch {
-	case !slices.Contains([]string{"vpc", "subnet", "eni"}, kind):
+	case !slices.Contains([]string{"", "vpc", "subnet", "eni"}, kind):
 		return l, fmt.Errorf("%w: flow log %q: the resource %q is no VPC, subnet or network interface", ErrInvalid, l.ID, l.ResourceID)
 	case !slices.Contains([]Traffic{TrafficAll, TrafficAccept, TrafficReject}, l.TrafficType):
 		return l, fmt.Errorf("%w: flow log %q: the traffic type %q is not ALL, ACCEPT or REJECT", ErrInvalid, l.ID, l.TrafficType)
@@ -60,7 +60,7 @@ func (l Log) WithDefaults() (Log, error) {
 
 // Covers reports whether a log is about an interface.
 func (l Log) Covers(i Interface) bool {
-	return slices.Contains([]string{i.VPCID, i.SubnetID, i.ID}, l.ResourceID)
+	return l.ResourceID == "" || slices.Contains([]string{i.VPCID, i.SubnetID, i.ID}, l.ResourceID)
 }
 
 // Wants reports whether a log has a record of an interface that it covers. Records that are not about a flow are in all

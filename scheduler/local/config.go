@@ -64,6 +64,9 @@ type Config struct {
 	// for those that tasks have, so nobody needs a route to them. It implies RoutedPublicAddresses. See linux.Config.
 	PublicAddressLink string
 
+	// FlowLogs are the flow logs of the VPCs; nil is none.
+	FlowLogs *FlowLogs
+
 	// DNS are name servers that tasks ask instead of their VPC's own, which is left out then. Nil is the VPC's own, at
 	// 169.254.169.253: it knows the names of tasks and of Zones, and asks Upstreams for all else.
 	DNS []netip.Addr

@@ -30,6 +30,7 @@ type Cluster struct {
 	fabric  *linux.Fabric
 	names   *dns.Fabric    // over fabric; nil if tasks ask other name servers
 	network network.Fabric // the one of the two that is on top
+	flows   *background    // the collector of flow logs; nil if there are none
 
 	mu    sync.Mutex // guards close
 	close []func() error
@@ -79,6 +80,10 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	c.close = append(c.close, c.network.Close)
+	collector, err := c.flowCollector(cfg)
+	if err != nil {
+		return err
+	}
 	sc, err := schedulerConfig(cfg)
 	if err != nil {
 		return err
@@ -95,6 +100,13 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 		return errors.Join(err, c.abandon(context.WithoutCancel(ctx), sc))
 	}
 	c.close = append(c.close, c.Cluster.Close)
+	if collector != nil {
+		if err := c.beginToCount(ctx); err != nil {
+			cfg.Logger.Error("flow logs lack the first packets", "error", err)
+		}
+		c.flows = start(collector.Run, "flow logs", cfg.Logger)
+		c.close = append(c.close, c.flows.end)
+	}
 	return nil
 }
 
@@ -199,6 +211,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 // directory.
 func (c *Cluster) Close() error {
 	ctx := context.Background()
+	_ = c.flows.end()                         // while it can still count
 	if err := c.Cluster.Close(); err != nil { // before the look at what is left: no task comes after it
 		return errors.Join(err, c.closeAll())
 	}

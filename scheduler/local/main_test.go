@@ -89,7 +89,7 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "srv NAME", "chatter LINES", "brief DURATION", "talk", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
+// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
 // and "raw VICTIM PORT FORGED".
 func inContainer() int {
 	if len(os.Args) != 2 {
@@ -118,6 +118,8 @@ func inContainer() int {
 	case "try":
 		fmt.Println(hear(rest, 2*time.Second))
 		return 0
+	case "datagram":
+		return outcome(sendDatagram(rest))
 	case "srv":
 		return outcome(lookupSRV(rest))
 	case "resolve":
