@@ -89,7 +89,8 @@ func (k *killing) finish(run *scheduler.Run) {
 	if stopped {
 		problem = k.checkStopped(run, rec)
 	} else {
-		problem = k.checkBrief(run, rec)
+		problem = checkBrief(rec, output(k.T, run, "app"))
+		k.count[name]++
 	}
 	if problem == nil {
 		problem = checkTimes(rec)
@@ -139,14 +140,14 @@ func checkTimes(rec *task.Task) error {
 var briefOutput = regexp.MustCompile(`^early (\d+)\nlate (\d+)\n$`)
 
 // checkBrief wants the one outcome that a task has whose container ends by itself.
-func (k *killing) checkBrief(run *scheduler.Run, rec *task.Task) error {
+func checkBrief(rec *task.Task, out string) error {
 	c := rec.Containers[0]
 	if rec.StopCode != task.StopCodeEssentialContainerExited || c.ExitCode == nil || *c.ExitCode != briefCode {
 		return fmt.Errorf("stopped for %s: %s", rec.StopCode, rec.StoppedReason)
 	}
-	said := briefOutput.FindStringSubmatch(output(k.T, run, "app"))
+	said := briefOutput.FindStringSubmatch(out)
 	if said == nil {
-		return fmt.Errorf("output %q", output(k.T, run, "app"))
+		return fmt.Errorf("output %q", out)
 	}
 	at := func(text string) time.Time {
 		ns, _ := strconv.ParseInt(text, 10, 64)
@@ -155,7 +156,6 @@ func (k *killing) checkBrief(run *scheduler.Run, rec *task.Task) error {
 	if early, late := at(said[1]), at(said[2]); c.FinishedAt.Before(late) || c.FinishedAt.Sub(late) > 20*time.Second || c.StartedAt.Sub(early) > 20*time.Second {
 		return fmt.Errorf("its own clock says that it ran from %s to %s", early, late)
 	}
-	k.count[familyOf(rec)]++
 	return nil
 }
 
@@ -190,8 +190,8 @@ func (k *killing) checkLasting() {
 			if c.LastStatus != task.ContainerRunning {
 				k.Errorf("container %s of %s is %s", c.Name, name, c.LastStatus)
 			}
-			if was := k.first[c.RuntimeID]; was != "" && k.process(c.RuntimeID) != was {
-				k.Errorf("container %s of %s is process %s and was %s", c.Name, name, k.process(c.RuntimeID), was)
+			if was := k.first[c.RuntimeID]; was != "" && processOf(k.T, c.RuntimeID) != was {
+				k.Errorf("container %s of %s is process %s and was %s", c.Name, name, processOf(k.T, c.RuntimeID), was)
 			}
 			if c.RestartCount < k.restarts[c.RuntimeID] {
 				k.Errorf("container %s of %s was restarted %d times, after %d", c.Name, name, c.RestartCount, k.restarts[c.RuntimeID])

@@ -183,7 +183,7 @@ func (k *killing) begin() {
 		rec := running(k.T, k.lookup(id))
 		for _, c := range rec.Containers {
 			if name != familyRestart {
-				k.first[c.RuntimeID] = k.process(c.RuntimeID)
+				k.first[c.RuntimeID] = processOf(k.T, c.RuntimeID)
 			}
 		}
 	}
@@ -207,13 +207,13 @@ func (k *killing) lookup(id string) *scheduler.Run {
 	return run
 }
 
-// process names the oldest process of a container beyond its number: "1234 since 56789".
-func (k *killing) process(runtimeID string) string {
-	k.Helper()
+// processOf names the oldest process of a container beyond its number: "1234 since 56789".
+func processOf(t *testing.T, runtimeID string) string {
+	t.Helper()
 	oldest, since := "", uint64(0)
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		k.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err != nil {

@@ -462,24 +462,7 @@ func TestTasksOutliveTheHostProgram(t *testing.T) {
 	needRoot(t)
 	dir := filepath.Join(t.TempDir(), "c")
 	before := leaktest.Take(t, dir, local.Owner(dir))
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), hostVar+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var short, long string
-	if _, err := fmt.Fscan(out, &short, &long); err != nil {
-		t.Fatalf("host program: %v, %v", err, cmd.Wait())
-	}
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
+	short, long := killHost(t, dir)
 	<-time.After(3 * time.Second) // the short task ends with nobody there
 
 	c, err := local.Open(t.Context(), local.Config{Dir: dir})
