@@ -255,6 +255,50 @@ exit 1
 	wantNothingLeft(t, d)
 }
 
+// TestExecCutOff kills a host program while a process runs that it has added to a container.
+func TestExecCutOff(t *testing.T) {
+	dir := prepareCrash(t)
+	for _, after := range []time.Duration{time.Second, 50 * time.Millisecond} {
+		kill := startChild(t, dir, "exec")
+		<-time.After(after)
+		kill()
+		d := crashDriver(t, dir)
+		deadline := time.After(time.Minute)
+		for left := []string{"?"}; len(left) > 0; {
+			left = nil
+			entries, err := os.ReadDir(d.containerDir("stays"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if name := e.Name(); strings.HasPrefix(name, execPrefix) || strings.HasSuffix(name, ".pid") && name != "init.pid" {
+					left = append(left, name)
+				}
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-deadline:
+				t.Fatalf("left over: %q", left)
+			}
+		}
+		if inv, err := d.List(t.Context()); err != nil || !slices.ContainsFunc(inv.Containers, func(c runtime.ContainerStatus) bool {
+			return c.ID == "stays" && c.State == runtime.StateRunning
+		}) {
+			t.Errorf("inventory %+v, %v", inv, err)
+		}
+		if code, err := d.Exec(t.Context(), "stays", runtime.ExecSpec{Args: []string{"/guest", "exit 5"}}); code != 5 || err != nil {
+			t.Errorf("the next process: %d, %v", code, err)
+		}
+		if err := d.RemoveSandbox(t.Context(), "adopted"); err != nil {
+			t.Error(err)
+		}
+		wantNothingLeft(t, d)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSnapshotCutOff opens a driver where one was killed when it had made the directory of a snapshot, and not its record.
 func TestSnapshotCutOff(t *testing.T) {
 	dir := prepareCrash(t)

@@ -44,7 +44,7 @@ func (d *Driver) Exec(ctx context.Context, id string, spec runtime.ExecSpec) (in
 	}
 	t := c.target()
 	t.exec = rand.Text()
-	dir := filepath.Join(d.containerDir(id), "exec-"+t.exec)
+	dir := filepath.Join(d.containerDir(id), execPrefix+t.exec)
 	defer os.RemoveAll(dir)
 	streams, err := d.execStreams(ctx, t, dir, spec)
 	if err != nil {

@@ -65,6 +65,13 @@ func child(ctx context.Context, dir, role string) error {
 		}
 		fmt.Println("ready")
 		<-make(chan struct{})
+	case "exec":
+		if err := startForAdoption(ctx, d, dir, img.Ref); err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		_, err := d.Exec(ctx, "stays", runtime.ExecSpec{Args: []string{"/guest", "hang"}})
+		return err
 	case "create":
 		if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: "s", Size: task.Size{CPU: 512, Memory: 64}}); err != nil {
 			return err

@@ -120,6 +120,7 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	default:
 		c.state = stateOf(now.status)
 		d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+		d.life.spawn(func(ctx context.Context) { d.sweepExecs(d.context(ctx), c) })
 	}
 	return ctx.Err()
 }

@@ -92,18 +92,18 @@ func toggle(path string) int {
 }
 
 // busyConfig is the configuration of a busy host program, and of those that take over from it.
-func busyConfig(dir, registry string) (local.Config, *logs.FileSink, error) {
+func busyConfig(dir, registry string) (local.Config, error) {
 	sink, err := logs.NewFileSink(logs.FileSinkConfig{Dir: filepath.Join(dir, "sink"), StreamLimit: 256 << 20})
 	return local.Config{
 		Dir: dir, Registries: map[string]containerd.Registry{registry: {PlainHTTP: true}},
 		LogSink: sink, LogLimit: runtime.MinLogLimit, DefaultLogDriverMode: logs.ModeBlocking,
-	}, sink, err
+	}, err
 }
 
 // busyHost starts tasks of three families, side by side, until it is killed. It tells what it knows of them, a line each:
 // "task", "stopping" or "ended", and the ID.
 func busyHost(ctx context.Context, dir, registry string) error {
-	cfg, _, err := busyConfig(dir, registry)
+	cfg, err := busyConfig(dir, registry)
 	if err != nil {
 		return err
 	}

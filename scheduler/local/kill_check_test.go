@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
 )
@@ -226,7 +227,8 @@ func (k *killing) end() {
 			}
 		}
 	}
-	k.checkTalk()
+	awaitDelivered(k.T, k.dir, k.lasting[familyTalk])
+	checkTalkOf(k.T, filepath.Join(k.dir, "sink"), k.dir, k.lasting[familyTalk])
 	k.removeImages()
 	c := k.cluster
 	k.cluster = nil
@@ -241,7 +243,7 @@ func (k *killing) checkHealth() {
 	k.Helper()
 	run := k.lookup(k.lasting[familyHealth])
 	seen := map[task.HealthStatus]bool{}
-	k.eventually("health that changes", func() bool {
+	eventually(k.T, "health that changes", func() bool {
 		rec, err := run.Describe(k.Context())
 		if err != nil {
 			k.Fatal(err)
@@ -258,7 +260,7 @@ func (k *killing) checkRestarts() {
 	for i := range restarting {
 		name := "c" + strconv.Itoa(i)
 		restarts, runs := 0, 0
-		k.eventually("as many runs of container "+name+" as restarts", func() bool {
+		eventually(k.T, "as many runs of container "+name+" as restarts", func() bool {
 			rec, err := run.Describe(k.Context())
 			if err != nil {
 				k.Fatal(err)
@@ -273,8 +275,8 @@ func (k *killing) checkRestarts() {
 	}
 }
 
-func (k *killing) eventually(what string, ok func() bool) {
-	k.Helper()
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(2 * time.Minute)
@@ -282,40 +284,47 @@ func (k *killing) eventually(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			k.Fatalf("no %s", what)
+			t.Fatalf("no %s", what)
 		}
 	}
 }
 
-// checkTalk wants every line that was written in blocking mode to be delivered, whole and in order.
-func (k *killing) checkTalk() {
-	k.Helper()
-	id := k.lasting[familyTalk]
-	awaitDelivered(k.T, k.dir, id)
+// checkTalkOf wants every line that the two containers of a task wrote in blocking mode to be delivered, whole and in order.
+func checkTalkOf(t *testing.T, sinkDir, dir, id string) {
+	t.Helper()
+	sink, err := logs.NewFileSink(logs.FileSinkConfig{Dir: sinkDir})
+	if err != nil {
+		t.Fatal(err)
+	}
 	stream := chatterStream
 	stream.Name = "p/aws/" + id
-	events, err := k.sink.Events(k.Context(), stream)
+	events, err := sink.Events(t.Context(), stream)
 	if err != nil {
-		k.Fatal(err)
+		t.Fatal(err)
 	}
 	var delivered []string
 	for _, e := range events {
 		delivered = append(delivered, e.Message)
 	}
-	checkNumbered(k.T, "awslogs", delivered)
-	text, err := os.ReadFile(filepath.Join(k.dir, "logs", id, "file-json.log"))
+	checkNumbered(t, "awslogs", delivered)
+	checkNumbered(t, "json-file", jsonLines(t, filepath.Join(dir, "logs", id, "file-json.log")))
+}
+
+// jsonLines are the lines in a file of the log driver json-file.
+func jsonLines(t *testing.T, path string) (list []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
-		k.Fatal(err)
+		t.Fatal(err)
 	}
-	delivered = nil
 	for line := range strings.Lines(string(text)) {
 		var l struct{ Log string }
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			k.Fatalf("%q: %v", line, err)
+			t.Fatalf("%q: %v", line, err)
 		}
-		delivered = append(delivered, strings.TrimSuffix(l.Log, "\n"))
+		list = append(list, strings.TrimSuffix(l.Log, "\n"))
 	}
-	checkNumbered(k.T, "json-file", delivered)
+	return list
 }
 
 // checkNumbered wants all lines of talk. What was delivered last before a kill may come again.
@@ -359,7 +368,7 @@ func (k *killing) removeImages() {
 			}
 		}
 	}
-	k.eventually("end of what is left of images", func() bool {
+	eventually(k.T, "end of what is left of images", func() bool {
 		left := k.imageFiles()
 		return left.snapshots <= k.images.snapshots && !slices.ContainsFunc(left.blobs, func(name string) bool {
 			return !slices.Contains(k.images.blobs, name)

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/internal/leaktest"
-	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/task"
@@ -53,7 +52,6 @@ type killing struct {
 	*testing.T
 	dir      string
 	registry *tagRegistry
-	sink     *logs.FileSink
 	cfg      local.Config
 	cluster  *local.Cluster // nil while host programs are killed
 
@@ -85,30 +83,11 @@ func newKilling(t *testing.T) *killing {
 	}
 	k.before = leaktest.Take(t, k.dir, local.Owner(k.dir))
 	var err error
-	if k.cfg, k.sink, err = busyConfig(k.dir, k.registry.host); err != nil {
+	if k.cfg, err = busyConfig(k.dir, k.registry.host); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(k.abandon)
+	purgeFailed(t, k.cfg, &k.cluster)
 	return k
-}
-
-// abandon leaves nothing behind when the test has failed.
-func (k *killing) abandon() {
-	if !k.Failed() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	if k.cluster == nil {
-		var err error
-		if k.cluster, err = local.Open(ctx, k.cfg); err != nil {
-			k.Log(err)
-			return
-		}
-	}
-	if err := k.cluster.Purge(ctx); err != nil {
-		k.Log(err)
-	}
 }
 
 func (k *killing) open() {

@@ -60,6 +60,28 @@ func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 	return c
 }
 
+// purgeFailed ends the tasks of a test that has failed, whoever has the cluster open. c is the test's own, or nil.
+func purgeFailed(t *testing.T, cfg local.Config, c **local.Cluster) {
+	t.Helper()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		if *c != nil {
+			_ = (*c).Close() // it may be closed
+		}
+		again, err := local.Open(ctx, cfg)
+		if err == nil {
+			err = again.Purge(ctx)
+		}
+		if err != nil {
+			t.Logf("what the test has left: %v", err)
+		}
+	})
+}
+
 func addGuest(t *testing.T, c *local.Cluster) {
 	t.Helper()
 	if err := addSelf(t.Context(), c); err != nil {
@@ -462,11 +484,13 @@ func TestTasksOutliveTheHostProgram(t *testing.T) {
 	needRoot(t)
 	dir := filepath.Join(t.TempDir(), "c")
 	before := leaktest.Take(t, dir, local.Owner(dir))
+	var c *local.Cluster
+	purgeFailed(t, local.Config{Dir: dir}, &c)
 	short, long := killHost(t, dir)
 	<-time.After(3 * time.Second) // the short task ends with nobody there
 
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
+	var err error
+	if c, err = local.Open(t.Context(), local.Config{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	ended, err := c.Lookup(t.Context(), short)

@@ -123,6 +123,7 @@ func TestLogsSurviveKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	purgeFailed(t, local.Config{Dir: dir}, &c)
 	addGuest(t, c)
 	def := define([]string{"app", "chatter " + strconv.Itoa(chatterLines)})
 	awsLogs(&def.ContainerDefinitions[0])
@@ -141,7 +142,7 @@ func TestLogsSurviveKills(t *testing.T) {
 			t.Errorf("%d bytes are kept", size)
 		}
 	}
-	c, sink, err := openStalling(t.Context(), dir)
+	c, sink, err := openStalling(t.Context(), dir) // the same c, for who cleans up
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ const (
 	hostVar     = "FARDEL_TEST_HOST"     // a host program that is going to be killed; its value is the directory
 	busyVar     = "FARDEL_TEST_BUSY"     // one that starts and stops tasks until it is killed; its value is the directory
 	registryVar = "FARDEL_TEST_REGISTRY" // the host of the registry that it pulls from
+	openVar     = "FARDEL_TEST_OPEN"     // one that opens the directory until its input ends; its value is the directory
 	notRootVar  = "FARDEL_TEST_NOT_ROOT" // one without root; its value is the directory
 	cgroupVar   = "FARDEL_TEST_CGROUP"   // one whose cgroups are read-only; its value is the directory
 	logVar      = "FARDEL_TEST_LOG"      // one whose log sink stalls, and that is killed again and again; its value is the directory
@@ -43,6 +44,8 @@ func TestMain(m *testing.M) {
 		os.Exit(outcome(hostProgram(context.Background(), os.Getenv(hostVar))))
 	case os.Getenv(busyVar) != "":
 		os.Exit(outcome(busyHost(context.Background(), os.Getenv(busyVar), os.Getenv(registryVar))))
+	case os.Getenv(openVar) != "":
+		os.Exit(outcome(openUntilEnd(context.Background(), os.Getenv(openVar))))
 	case os.Getenv(logVar) != "":
 		os.Exit(outcome(stallingHost(context.Background(), os.Getenv(logVar))))
 	case os.Getenv(notRootVar) != "":

@@ -55,6 +55,8 @@ func TestReboot(t *testing.T) {
 		t.Run(fmt.Sprintf("without %s", forget), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "c")
 			before := leaktest.Take(t, dir, local.Owner(dir))
+			var c *local.Cluster
+			purgeFailed(t, local.Config{Dir: dir}, &c)
 			short, long := killHost(t, dir)
 			reboot(t, dir)
 			before.Check()
@@ -70,8 +72,8 @@ func TestReboot(t *testing.T) {
 				}
 			}
 
-			c, err := local.Open(t.Context(), local.Config{Dir: dir})
-			if err != nil {
+			var err error
+			if c, err = local.Open(t.Context(), local.Config{Dir: dir}); err != nil {
 				t.Fatal(err)
 			}
 			for _, id := range []string{short, long} {
