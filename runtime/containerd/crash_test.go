@@ -5,6 +5,7 @@ package containerd
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/fardel-io/fardel/internal/lane"
 	"github.com/fardel-io/fardel/runtime"
@@ -316,8 +318,19 @@ func TestSnapshotCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What it tries at its start, killed half-way.
+	probe := filepath.Join(dir, "driver", "images", "overlayfs", "multiple-lowerdir-check1", "merged")
+	verity := filepath.Join(dir, "driver", "images", "content", ".fsverity-check-1")
+	if err := errors.Join(os.MkdirAll(probe, 0o700), os.MkdirAll(verity, 0o700), unix.Mount("tmpfs", probe, "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
 	d := crashDriver(t, dir)
 	defer d.Close()
+	for _, path := range []string{filepath.Dir(probe), verity} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
 	if got, err := subdirs(snapshots); err != nil || !slices.Equal(got, names) {
 		t.Errorf("snapshots %q, %v, want %q", got, err, names)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -18,6 +19,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -93,6 +95,9 @@ func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := sweepVerityProbes(filepath.Join(dir, "content")); err != nil {
+		return nil, err
+	}
 	blobs, err := local.NewStore(filepath.Join(dir, "content"))
 	if err != nil {
 		return nil, err
@@ -139,6 +144,9 @@ func (d *Driver) openSnapshotter(ctx context.Context, dir string) (snapshots.Sna
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
 	}
+	if err := sweepProbes(root, "snapshots"); err != nil {
+		return nil, err
+	}
 	err := overlayutils.Supported(root)
 	if err == nil {
 		if err := sweepSnapshotDirs(ctx, root); err != nil {
@@ -156,6 +164,44 @@ func (d *Driver) openSnapshotter(ctx context.Context, dir string) (snapshots.Sna
 		return nil, err
 	}
 	return native.NewSnapshotter(root)
+}
+
+// sweepProbes removes the directories in which containerd was trying what the file system can do, with an overlay mounted in
+// one, when the process was killed. keep is the one that is for good.
+func sweepProbes(root, keep string) error {
+	names, err := subdirs(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == keep {
+			continue
+		}
+		path := filepath.Join(root, name)
+		if err := mount.UnmountRecursive(path, 0); err != nil {
+			return fmt.Errorf("unmount what is below %s: %w", path, err)
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepVerityProbes removes such directories of the content store, whose others are for good.
+func sweepVerityProbes(root string) error {
+	names, err := subdirs(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, ".fsverity-check-") {
+			if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // sweepSnapshotDirs removes the directories of snapshots that are in no record, because the process was killed between the
