@@ -15,7 +15,7 @@ import (
 type Driver interface {
 	// Pull makes an image available and says what it is. It returns at once when the image is cached; two calls for one
 	// image share one transfer. It fails with [ErrImageNotFound], [ErrImagePlatform], [ErrImageCorrupt],
-	// [ErrUnauthorized] or an error of the network.
+	// [ErrUnauthorized], [ErrRegistryUnavailable], [ErrTooManyRequests] or [ErrNoSpace], which a [*PullError] says more of.
 	Pull(ctx context.Context, spec ImageSpec) (Image, error)
 
 	// CreateSandbox makes the task cgroup with its size. The namespace at SandboxSpec.NetNS is the caller's.

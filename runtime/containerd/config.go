@@ -1,11 +1,13 @@
 package containerd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // Config says where a driver keeps its things and how it marks them.
@@ -36,10 +38,28 @@ type Config struct {
 	// have it: "docker.io", "registry.local:5000". Without an entry, localhost and 127.0.0.0/8 are reached by HTTP.
 	Registries map[string]Registry
 
+	// PullAttempts is how often a registry is asked for something when the network or the registry is at fault. An attempt
+	// that brought a part of a layer begins the count anew, as the next one goes on from there. 0 is 5, as with the ECS
+	// agent; waits between attempts are its own, from 1.1 s, doubled up to 5 s.
+	PullAttempts int
+
 	Logger *slog.Logger // nil discards
 
-	parentIsSet bool // CgroupParent was not ""
+	pullDelay   time.Duration // the first wait between attempts; 0 is 1.1 s
+	pullSilence time.Duration // how long a registry may send nothing of a layer; 0 is a minute
+	parentIsSet bool          // CgroupParent was not ""
 }
+
+// The ECS agent's: five attempts, each wait twice as long as the last and up to a fifth longer at random, a minute of
+// silence, and two hours for a whole image.
+const (
+	defaultPullAttempts = 5
+	firstPullDelay      = 1100 * time.Millisecond
+	mostPullDelay       = 5 * time.Second
+	pullJitter          = 0.2
+	pullSilence         = time.Minute
+	pullTimeout         = 2 * time.Hour
+)
 
 // Values of Config.CgroupManager.
 const (
@@ -76,6 +96,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CgroupParent == "" {
 		return c, errors.New("containerd: Config.CgroupParent is the root cgroup: name one below it")
 	}
+	if c.PullAttempts < 0 {
+		return c, fmt.Errorf("containerd: Config.PullAttempts %d: want 1 or more, or 0 for %d", c.PullAttempts, defaultPullAttempts)
+	}
+	c.PullAttempts = cmp.Or(c.PullAttempts, defaultPullAttempts)
+	c.pullDelay, c.pullSilence = cmp.Or(c.pullDelay, firstPullDelay), cmp.Or(c.pullSilence, pullSilence)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -89,14 +89,19 @@ func (d *Driver) collectImages(ctx context.Context, limit runtime.ImageLimit) (c
 	}
 	gone, left := planCollection(all, limit, time.Now())
 	c.Bytes = left
+	came := false // somebody, for one of them
 	for _, key := range gone {
-		img, removed, err := d.discard(ctx, key)
+		removed := false
+		var img runtime.Image
+		if layer, ok := partialLayer(key); ok {
+			removed, err = d.discardPartial(ctx, key, layer)
+		} else if img, removed, err = d.discard(ctx, key); removed {
+			c.Removed = append(c.Removed, img)
+		}
 		if err != nil {
 			return c, err
 		}
-		if removed {
-			c.Removed = append(c.Removed, img)
-		}
+		came = came || !removed
 	}
 	if err := d.use.save(d.cfg.Dir, present); err != nil {
 		return c, err
@@ -104,7 +109,7 @@ func (d *Driver) collectImages(ctx context.Context, limit runtime.ImageLimit) (c
 	if len(gone) == 0 {
 		return c, nil
 	}
-	if len(c.Removed) < len(gone) { // somebody came for one of them
+	if came {
 		if records, err = d.client.ImageService().List(ctx); err != nil {
 			return c, err
 		}
@@ -124,7 +129,10 @@ const maxBytes = 1<<63 - 1
 
 // weigh says what images take, and who has to stay.
 func (d *Driver) weigh(ctx context.Context, groups map[string]*imageGroup) ([]cached, error) {
-	var all []cached
+	all, err := d.weighPartials(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for key, g := range groups {
 		parts := map[string]int64{}
 		for _, target := range g.targets {

@@ -17,17 +17,17 @@ import (
 )
 
 // resolveError translates what a registry answers to the question what a tag names.
-func resolveError(registry string, err error) error {
+func resolveError(err error) error {
 	status, hasStatus := errors.AsType[remoteerrors.ErrUnexpectedStatus](err)
 	switch {
 	case errors.Is(err, docker.ErrInvalidAuthorization), hasStatus && status.StatusCode == http.StatusUnauthorized,
 		hasStatus && status.StatusCode == http.StatusForbidden:
 		// Docker Hub and ECR answer so for repositories that do not exist, too.
-		return fmt.Errorf("registry %s: %w; or the repository does not exist: %w", registry, err, runtime.ErrUnauthorized)
+		return fmt.Errorf("%w; or the repository does not exist: %w", err, runtime.ErrUnauthorized)
 	case errdefs.IsNotFound(err), hasStatus && status.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("registry %s: %w", registry, runtime.ErrImageNotFound)
+		return runtime.ErrImageNotFound
 	}
-	return fmt.Errorf("registry %s: %w", registry, err)
+	return networkError(err)
 }
 
 // fetchError translates what goes wrong with content that a manifest or a resolved tag promised.
@@ -35,7 +35,7 @@ func fetchError(err error) error {
 	status, hasStatus := errors.AsType[remoteerrors.ErrUnexpectedStatus](err)
 	unauthorized := hasStatus && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden)
 	switch {
-	case matchesOurs(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), diskFull(err):
+	case err == nil, matchesOurs(err), errors.Is(err, context.Canceled), diskFull(err):
 		return err
 	case unauthorized, errors.Is(err, docker.ErrInvalidAuthorization):
 		return fmt.Errorf("%w: %w", err, runtime.ErrUnauthorized)
@@ -43,7 +43,7 @@ func fetchError(err error) error {
 	case errdefs.IsNotFound(err), errdefs.IsFailedPrecondition(err), errdefs.IsInvalidArgument(err), errdefs.IsOutOfRange(err):
 		return fmt.Errorf("%w: %w", err, runtime.ErrImageCorrupt)
 	}
-	return err
+	return networkError(err)
 }
 
 // unpackError translates what goes wrong with a layer that has the right digest. Behind a daemon it is only words.
@@ -72,6 +72,7 @@ func diskFull(err error) bool {
 func matchesOurs(err error) bool {
 	for _, ours := range []error{
 		runtime.ErrImageCorrupt, runtime.ErrImagePlatform, runtime.ErrImageNotFound, runtime.ErrUnauthorized, runtime.ErrInvalid,
+		runtime.ErrRegistryUnavailable, runtime.ErrTooManyRequests, runtime.ErrNoSpace,
 	} {
 		if errors.Is(err, ours) {
 			return true

@@ -37,24 +37,28 @@ func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err 
 	}
 	defer func() { err = errors.Join(err, release(err != nil)) }()
 	r := f.request
-	conns := &registries{cfg: d.cfg.Registries, host: r.name.Registry, auth: r.auth}
+	conns := &registries{cfg: d.cfg.Registries, host: r.name.Registry, auth: r.auth, logger: d.logger}
 	defer conns.close()
-	resolver := conns.resolver()
-	target, err := d.resolve(ctx, resolver, r)
+	step := runtime.PullManifest
+	defer func() { err = pullError(ctx, r, step, err) }()
+	if err := conns.open(); err != nil {
+		return runtime.Image{}, err
+	}
+	target, err := d.resolve(ctx, conns, r)
 	if err != nil {
 		return runtime.Image{}, err
 	}
 	d.use.hold(f, r.name.Pinned(target.Digest.String()))
-	// The resolver's own name for the repository; the digest keeps a tag that moves meanwhile out of it.
-	fetcher, err := resolver.Fetcher(ctx, r.name.Pinned(target.Digest.String()))
-	if err != nil {
-		return runtime.Image{}, err
-	}
-	b := &bringer{d: d, store: d.client.ContentStore(), fetcher: fetcher, progress: &f.progress}
+	// The digest keeps a tag that moves meanwhile out of it.
+	b := &bringer{d: d, store: d.client.ContentStore(), conns: conns, name: r.name.Pinned(target.Digest.String()), progress: &f.progress}
 	known, err := d.assemble(ctx, target, r.matcher, b)
 	if err != nil {
-		return runtime.Image{}, fmt.Errorf("registry %s: %w", r.name.Registry, fetchError(err))
+		if _, tried := errors.AsType[*triedError](err); !tried {
+			err = fmt.Errorf("registry %s: %w", r.name.Registry, fetchError(err))
+		}
+		return runtime.Image{}, err
 	}
+	step = runtime.PullUnpack
 	f.progress.unpacking()
 	if err := d.unpack(ctx, r.name, known); err != nil {
 		return runtime.Image{}, err
@@ -63,8 +67,40 @@ func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err 
 	return d.record(ctx, r, target, known, pulledLabel)
 }
 
+// pullError says of an error what it was about. What the caller or Close ended is none.
+func pullError(ctx context.Context, r request, step runtime.PullStep, err error) error {
+	if err == nil || ctx.Err() != nil && context.Cause(ctx) != errPullTimeout {
+		return err
+	}
+	if diskFull(err) && !errors.Is(err, runtime.ErrNoSpace) {
+		err = fmt.Errorf("%w: %w", err, runtime.ErrNoSpace)
+	}
+	if context.Cause(ctx) == errPullTimeout {
+		err = fmt.Errorf("%w: %w", errPullTimeout, runtime.ErrRegistryUnavailable)
+	}
+	said := &runtime.PullError{Ref: r.name.String(), Platform: r.platform, Step: step, Attempts: 1, Err: err}
+	if said.Platform == "" {
+		said.Platform = platforms.DefaultString()
+	}
+	if tried, ok := errors.AsType[*triedError](err); ok {
+		said.Step, said.Attempts = tried.step, tried.attempts
+	}
+	return said
+}
+
+// triedError is an error of something that was tried several times.
+type triedError struct {
+	step     runtime.PullStep
+	attempts int
+	err      error
+}
+
+func (e *triedError) Error() string { return e.err.Error() }
+
+func (e *triedError) Unwrap() error { return e.err }
+
 // resolve asks what a name means, unless that is known or the name says it itself.
-func (d *Driver) resolve(ctx context.Context, resolver remotes.Resolver, r request) (ocispec.Descriptor, error) {
+func (d *Driver) resolve(ctx context.Context, conns *registries, r request) (target ocispec.Descriptor, err error) {
 	if !r.refresh {
 		record, err := d.client.ImageService().Get(ctx, recordName(r.name))
 		if err == nil {
@@ -74,12 +110,21 @@ func (d *Driver) resolve(ctx context.Context, resolver remotes.Resolver, r reque
 			return ocispec.Descriptor{}, err
 		}
 	}
-	_, target, err := resolver.Resolve(ctx, recordName(r.name))
+	attempts, err := d.attempt(ctx, func() (bool, error) {
+		return false, conns.ask(ctx, func(p place) error {
+			_, found, err := p.resolver.Resolve(ctx, recordName(r.name))
+			if err != nil {
+				return resolveError(err)
+			}
+			target = found
+			return nil
+		})
+	})
+	if ctx.Err() != nil {
+		return target, ctx.Err()
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return target, ctx.Err()
-		}
-		return target, resolveError(r.name.Registry, err)
+		return target, &triedError{runtime.PullManifest, attempts, err}
 	}
 	return target, nil
 }
@@ -122,7 +167,8 @@ func (d *Driver) assemble(ctx context.Context, target ocispec.Descriptor, matche
 type bringer struct {
 	d        *Driver
 	store    content.Store
-	fetcher  remotes.Fetcher // nil while importing, where the archive must have had everything
+	conns    *registries // nil while importing, where the archive must have had everything
+	name     string      // of the image
 	progress *progress
 }
 
@@ -152,20 +198,90 @@ func (b *bringer) bring(ctx context.Context, desc ocispec.Descriptor) error {
 	if !errdefs.IsNotFound(err) {
 		return err
 	}
-	if b.fetcher == nil {
+	if b.conns == nil {
 		return fmt.Errorf("%s %s is missing: %w", desc.MediaType, desc.Digest, runtime.ErrImageCorrupt)
 	}
 	b.progress.transferring()
-	err = remotes.Fetch(ctx, b.store, countingFetcher{b.fetcher, b.progress}, desc)
-	if err != nil && !errdefs.IsAlreadyExists(err) {
-		// What came is thrown away: with a wrong digest it would be wrong forever.
-		undo, cancel := undoContext(ctx)
-		defer cancel()
-		err = errors.Join(err, abort(undo, b.store, remotes.MakeRefKey(ctx, desc)))
-		return fmt.Errorf("%s %s: %w", desc.MediaType, desc.Digest, err)
+	if err := b.download(ctx, desc); err != nil {
+		return err
 	}
 	b.progress.finished(desc)
 	return nil
+}
+
+// download fetches a blob, from where the last download of it was broken off. What has come of a layer stays if it is not
+// wrong and the disk is not full.
+func (b *bringer) download(ctx context.Context, desc ocispec.Descriptor) error {
+	// Only Windows has layers that lie elsewhere, and where an image says that is not for a pull to go.
+	desc.URLs = nil
+	ref := remotes.MakeRefKey(ctx, desc)
+	began := written(ctx, b.store, ref)
+	b.progress.add(began)
+	have := began
+	attempts, err := b.d.attempt(ctx, func() (bool, error) {
+		err := b.conns.ask(ctx, func(p place) error { return b.downloadFrom(ctx, p, desc, ref) })
+		before := have
+		have = written(ctx, b.store, ref)
+		return have > before, err
+	})
+	undo, cancel := undoContext(ctx)
+	defer cancel()
+	if err == nil {
+		if began > 0 {
+			return b.d.finishPartial(undo, ref)
+		}
+		return nil
+	}
+	step := runtime.PullLayers
+	if !images.IsLayerType(desc.MediaType) {
+		step = runtime.PullManifest
+	}
+	if ctx.Err() == nil {
+		err = &triedError{step, attempts, fmt.Errorf("%s %s: %w", desc.MediaType, desc.Digest, err)}
+	}
+	status, serr := b.store.Status(undo, ref)
+	if serr != nil || diskFull(err) {
+		return errors.Join(err, b.d.throwAway(undo, ref))
+	}
+	return errors.Join(err, b.d.putAside(undo, status))
+}
+
+// downloadFrom fetches a blob from one place. What an earlier download left may be wrong: the machine may have lost power.
+func (b *bringer) downloadFrom(ctx context.Context, p place, desc ocispec.Descriptor, ref string) error {
+	fetcher, err := p.resolver.Fetcher(ctx, b.name)
+	if err != nil {
+		return err
+	}
+	for {
+		began := written(ctx, b.store, ref)
+		err := b.fetch(ctx, fetcher, desc)
+		if err == nil || !wrongContent(err) {
+			return fetchError(err)
+		}
+		undo, cancel := undoContext(ctx)
+		err = errors.Join(err, abort(undo, b.store, ref))
+		cancel()
+		if began == 0 || ctx.Err() != nil {
+			return fetchError(err)
+		}
+		b.progress.add(-began)
+	}
+}
+
+// fetch downloads the rest of a blob, and gives up when nothing comes for a while.
+func (b *bringer) fetch(ctx context.Context, fetcher remotes.Fetcher, desc ocispec.Descriptor) error {
+	listening, l, stop := listen(ctx, b.d.cfg.pullSilence)
+	defer stop()
+	err := remotes.Fetch(listening, b.store, countingFetcher{fetcher, b.progress, l}, desc)
+	switch {
+	case err == nil, errdefs.IsAlreadyExists(err):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(context.Cause(listening), errSilence):
+		return fmt.Errorf("nothing came for %v: %w", l.after, runtime.ErrRegistryUnavailable)
+	}
+	return err
 }
 
 // keep makes the collector keep children as long as their parent. Unlike containerd's own function it numbers the
@@ -195,14 +311,16 @@ func (b *bringer) keep(ctx context.Context, parent ocispec.Descriptor, kind stri
 type countingFetcher struct {
 	remotes.Fetcher
 	progress *progress
+	listener *listener
 }
 
 func (c countingFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	c.listener.heard()
 	rc, err := c.Fetcher.Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
-	counting := countingReader{rc, c.progress}
+	counting := countingReader{rc, c.progress, c.listener}
 	if seeker, ok := rc.(io.Seeker); ok { // containerd goes on in the middle after an error
 		return struct {
 			countingReader
@@ -215,11 +333,18 @@ func (c countingFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io
 type countingReader struct {
 	io.ReadCloser
 	progress *progress
+	listener *listener
 }
 
 func (c countingReader) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.progress.add(int64(n))
+	switch {
+	case err != nil:
+		c.listener.end()
+	case n > 0:
+		c.listener.heard()
+	}
 	return n, err
 }
 
@@ -315,12 +440,17 @@ func (d *Driver) hold(ctx context.Context, kind string, ids ...string) error {
 	return nil
 }
 
-// sweepTransfers removes what an earlier process of the same owner was transferring when it was killed. It does so once.
+// sweepTransfers removes what an earlier process of the same owner was transferring when it was killed, but for layers that
+// the next pull can go on with. It does so once.
 func (d *Driver) sweepTransfers(ctx context.Context) error {
 	d.pulls.mu.Lock()
 	defer d.pulls.mu.Unlock()
 	if d.pulls.swept {
 		return nil
+	}
+	kept, err := d.sweepPartials(ctx)
+	if err != nil {
+		return err
 	}
 	service := d.client.LeasesService()
 	list, err := service.List(ctx)
@@ -328,21 +458,11 @@ func (d *Driver) sweepTransfers(ctx context.Context) error {
 		return fmt.Errorf("list leases: %w", err)
 	}
 	for _, lease := range list {
-		if lease.Labels[ownerLabel] != d.cfg.Owner {
+		if lease.Labels[ownerLabel] != d.cfg.Owner || kept[lease.ID] {
 			continue
 		}
 		if err := service.Delete(ctx, lease); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("release lease: %w", err)
-		}
-	}
-	store := d.client.ContentStore()
-	partial, err := store.ListStatuses(ctx)
-	if err != nil {
-		return fmt.Errorf("list transfers: %w", err)
-	}
-	for _, status := range partial {
-		if err := abort(ctx, store, status.Ref); err != nil {
-			return err
 		}
 	}
 	d.pulls.swept = true
@@ -383,4 +503,33 @@ func (p *pulls) claim(ctx context.Context, blob digest.Digest) (release func(), 
 		done()
 		return nil, ctx.Err()
 	}
+}
+
+// claimed reports whether anybody has or wants the right to transfer a blob.
+func (p *pulls) claimed(blob digest.Digest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blobs[blob] != nil
+}
+
+// tryClaim claims a blob that nobody has or wants.
+func (p *pulls) tryClaim(blob digest.Digest) (release func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.blobs[blob] != nil {
+		return nil, false
+	}
+	if p.blobs == nil {
+		p.blobs = map[digest.Digest]*claim{}
+	}
+	c := &claim{free: make(chan struct{}, 1), holders: 1}
+	p.blobs[blob] = c
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		c.free <- struct{}{}
+		if c.holders--; c.holders == 0 {
+			delete(p.blobs, blob)
+		}
+	}, true
 }

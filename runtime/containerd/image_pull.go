@@ -50,6 +50,8 @@ func (r request) key() string {
 	return fmt.Sprintf("%s %s %s %t", r.name, r.platform, auth, r.refresh)
 }
 
+var errPullTimeout = fmt.Errorf("timed out after waiting %v", pullTimeout)
+
 func newRequest(spec runtime.ImageSpec) (request, error) {
 	name, err := runtime.ParseImageName(spec.Ref)
 	if err != nil {
@@ -189,7 +191,9 @@ func (p *pulls) land(f *flight) {
 func (d *Driver) fly(ctx context.Context, f *flight) {
 	defer context.AfterFunc(ctx, f.cancel)()
 	defer f.cancel()
-	f.image, f.err = d.transfer(d.context(f.ctx), f)
+	limited, done := context.WithTimeoutCause(d.context(f.ctx), pullTimeout, errPullTimeout)
+	defer done()
+	f.image, f.err = d.transfer(limited, f)
 	d.pulls.mu.Lock()
 	d.pulls.land(f)
 	if f.ended = true; f.waiters == 0 {

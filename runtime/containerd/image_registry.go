@@ -1,12 +1,14 @@
 package containerd
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes"
@@ -24,8 +26,10 @@ type Registry struct {
 	// Auth is used when ImageSpec.Auth is nil; nil is anonymous. An empty Username makes the password a refresh token.
 	Auth *runtime.Credentials
 
-	// Mirrors are registries to ask first, in this order; they may have entries of their own. Credentials are never sent
-	// to a mirror but those of its own entry.
+	// Mirrors are registries to ask first, in this order: "mirror.local:5000", or with a path for what lies below it
+	// there, "harbor.local/docker-hub". Whatever goes wrong with one, the next is asked, and the registry itself last.
+	// They may have entries of their own in Config.Registries, by host. Credentials are never sent to a mirror but those
+	// of its own entry.
 	Mirrors []string
 }
 
@@ -41,38 +45,63 @@ type registries struct {
 	host string               // of the image
 	auth *runtime.Credentials // for that host
 
-	mu    sync.Mutex
-	conns []*http.Transport
+	logger *slog.Logger
+
+	places []place // mirrors, and last the registry itself
+	conns  []*http.Transport
+}
+
+// place is where an image can be had.
+type place struct {
+	name     string // host, and path of a mirror that has one
+	resolver remotes.Resolver
 }
 
 func (r *registries) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, t := range r.conns {
 		t.CloseIdleConnections()
 	}
 }
 
-func (r *registries) resolver() remotes.Resolver {
-	return docker.NewResolver(docker.ResolverOptions{Hosts: r.hosts})
+// open finds out how to reach the mirrors of the registry and the registry itself.
+func (r *registries) open() error {
+	for _, mirror := range r.cfg[r.host].Mirrors {
+		host, path, _ := strings.Cut(mirror, "/")
+		if err := r.add(mirror, host, path, nil); err != nil {
+			return err
+		}
+	}
+	return r.add(r.host, r.host, "", r.auth)
 }
 
-// hosts are the mirrors of a registry and the registry itself.
-func (r *registries) hosts(host string) ([]docker.RegistryHost, error) {
-	var hosts []docker.RegistryHost
-	for _, mirror := range r.cfg[host].Mirrors {
-		h, err := r.endpoint(mirror, nil)
-		if err != nil {
-			return nil, err
-		}
-		hosts = append(hosts, h)
-	}
-	var auth *runtime.Credentials
-	if host == r.host {
-		auth = r.auth
-	}
+func (r *registries) add(name, host, path string, auth *runtime.Credentials) error {
 	h, err := r.endpoint(host, auth)
-	return append(hosts, h), err
+	if err != nil {
+		return err
+	}
+	if path = strings.Trim(path, "/"); path != "" {
+		h.Path += "/" + path
+	}
+	r.places = append(r.places, place{name, docker.NewResolver(docker.ResolverOptions{
+		Hosts: func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{h}, nil },
+	})})
+	return nil
+}
+
+// ask asks one place after the other until one has an answer. If none has, the error is that of the registry itself, whose
+// word counts. What a full disk is to blame for ends it.
+func (r *registries) ask(ctx context.Context, f func(p place) error) error {
+	for i, p := range r.places {
+		err := f(p)
+		if err == nil || ctx.Err() != nil || diskFull(err) {
+			return err
+		}
+		if i == len(r.places)-1 {
+			return fmt.Errorf("registry %s: %w", p.name, err)
+		}
+		r.logger.Warn("mirror has no answer, the next one is asked", "mirror", p.name, "registry", r.host, "error", err)
+	}
+	return nil
 }
 
 // endpoint is how to reach one host.
@@ -85,9 +114,7 @@ func (r *registries) endpoint(host string, auth *runtime.Credentials) (docker.Re
 	if err != nil {
 		return docker.RegistryHost{}, err
 	}
-	r.mu.Lock()
 	r.conns = append(r.conns, transport)
-	r.mu.Unlock()
 	client := &http.Client{Transport: transport}
 	h := docker.RegistryHost{
 		Client: client, Host: host, Scheme: "https", Path: "/v2",

@@ -86,7 +86,7 @@ func embedForImages(t testing.TB, change ...func(*Config)) *Driver {
 // openForImages gives each directory an owner, so that tests that share a daemon do not share images.
 func openForImages(t testing.TB, open func(Config) (*Driver, error), change []func(*Config)) *Driver {
 	t.Helper()
-	cfg := Config{Dir: t.TempDir()}
+	cfg := Config{Dir: t.TempDir(), pullDelay: time.Millisecond}
 	for _, f := range change {
 		f(&cfg)
 	}

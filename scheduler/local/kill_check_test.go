@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/task"
@@ -367,6 +368,9 @@ func (k *killing) removeImages() {
 				k.Error(err)
 			}
 		}
+	}
+	if _, err := k.cluster.CollectImages(k.Context(), runtime.ImageLimit{}); err != nil { // downloads that were broken off
+		k.Error(err)
 	}
 	eventually(k.T, "end of what is left of images", func() bool {
 		left := k.imageFiles()
