@@ -60,6 +60,11 @@ func (s imageTests) run(t *testing.T) {
 		{"PullAuthorization", s.pullAuthorization},
 		{"PullTLS", s.pullTLS},
 		{"PullMirror", s.pullMirror},
+		{"PullMirrors", s.pullMirrors},
+		{"PullAttempts", s.pullAttempts},
+		{"PullResumes", s.pullResumes},
+		{"PullSilence", s.pullSilence},
+		{"PullPartialIsBounded", s.pullPartialIsBounded},
 	} {
 		t.Run(tt.name, tt.test)
 	}

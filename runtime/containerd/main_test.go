@@ -54,6 +54,15 @@ func child(ctx context.Context, dir, role string) error {
 	if err != nil {
 		return err
 	}
+	if role == "pull" {
+		ref, err := os.ReadFile(filepath.Join(dir, "ref"))
+		if err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		_, err = d.Pull(ctx, amd64(string(ref)))
+		return err
+	}
 	img, err := d.Pull(ctx, runtime.ImageSpec{Ref: crashImage})
 	if err != nil {
 		return err
