@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/fake"
 	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/task"
 	"github.com/fardel-io/fardel/task/engine"
 )
 
@@ -95,5 +97,36 @@ func TestImageCacheAge(t *testing.T) {
 		w.wantPresent("before the hour", "exit")
 		<-time.After(32 * time.Minute)
 		w.wantPresent("after the hour, and half an hour to look at it")
+	})
+}
+
+// TestRegistryAuth asks for credentials before an image is pulled, and not for one that is here.
+func TestRegistryAuth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var asked []string
+		w.cfg.RegistryAuth = func(_ context.Context, registry string) (*runtime.Credentials, error) {
+			asked = append(asked, registry)
+			if len(asked) > 1 {
+				return nil, errors.New("token has expired")
+			}
+			return &runtime.Credentials{Username: "AWS", Password: "token"}, nil
+		}
+		c := w.open()
+		defer w.end()
+		for range 2 {
+			if stopped := mustWait(t, mustRun(t, c, define("app exit 0"), scheduler.RunOptions{})); stopped.StopCode != task.StopCodeEssentialContainerExited {
+				t.Errorf("%s: %s", stopped.StopCode, stopped.StoppedReason)
+			}
+		}
+		stopped := mustWait(t, mustRun(t, c, define("app serve"), scheduler.RunOptions{}))
+		want := "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: " +
+			"unable to retrieve registry auth for docker.io: token has expired"
+		if stopped.StoppedReason != want {
+			t.Errorf("got reason %q, want %q", stopped.StoppedReason, want)
+		}
+		if diff := cmp.Diff([]string{"docker.io", "docker.io"}, asked); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
 	})
 }

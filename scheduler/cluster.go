@@ -56,7 +56,7 @@ func New(cfg Config) (*Cluster, error) {
 	c := &core{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), cancel: func() {}, assigned: map[string]bool{}, names: discovery{cfg: cfg}}
 	c.engine, err = engine.New(engine.Config{
 		Driver: cfg.Driver, Fabric: cfg.Fabric, Journal: journal{cfg.Store, c.saved}, Dir: cfg.Dir,
-		Credentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
+		Credentials: cfg.RegistryCredentials, RegistryAuth: cfg.RegistryAuth, PullProgress: cfg.PullProgress, Logger: cfg.Logger,
 		TaskCredentials: cfg.TaskCredentials, Protector: protector{c}, Region: cfg.Region,
 		Volumes: cfg.Volumes, PullBehavior: cfg.PullBehavior, ImageCache: cfg.ImageCache,
 		LogMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,

@@ -69,6 +69,11 @@ type Config struct {
 	// in place of Secrets.
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 
+	// RegistryAuth has the credentials for a registry, by host, such as an ECR token that is good for twelve hours. It is
+	// asked before a pull of an image whose container has no repositoryCredentials, so it should remember its answers. Nil
+	// credentials, and a nil function, leave it to the driver's configuration.
+	RegistryAuth func(ctx context.Context, registry string) (*runtime.Credentials, error)
+
 	// TaskCredentials serves the credentials of task roles to tasks, at /v1/credentials and /v2/credentials/ of
 	// 169.254.170.2; see engine.Config. Nil serves none.
 	TaskCredentials http.Handler

@@ -29,6 +29,7 @@ const (
 // that could not be started or stopped; see FailureReason.
 const (
 	ErrorCannotPullContainer        = "CannotPullContainerError"
+	ErrorCannotPullECRContainer     = "CannotPullECRContainerError"
 	ErrorCannotPullContainerAuth    = "CannotPullContainerAuthError"
 	ErrorCannotPullImageManifest    = "CannotPullImageManifestError"
 	ErrorCannotCreateContainer      = "CannotCreateContainerError"

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fardel-io/fardel/internal/lane"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/image"
@@ -388,4 +390,29 @@ func TestPullAfterSIGKILL(t *testing.T) {
 		t.Errorf("sent %d bytes of a layer of %d, from %v; want no more than 1 MiB twice", served, len(r.layer), begins)
 	}
 	t.Logf("killed after %d bytes; the next process asked from byte %d, and %d of %d bytes were sent in all", 5<<20, begins[len(begins)-1], served, len(r.layer))
+}
+
+// TestPullDiskFull pulls an image that is larger than the disk, and then one that is not.
+func TestPullDiskFull(t *testing.T) {
+	lane.Root(t)
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=6m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	large, small := newWeak(t, 8<<20), newWeak(t, 1<<20)
+	d := embedForImages(t, func(c *Config) { c.Dir = filepath.Join(dir, "driver") })
+	_, err := d.Pull(t.Context(), amd64(large.ref()))
+	var said *runtime.PullError
+	if !errors.Is(err, runtime.ErrNoSpace) || !errors.As(err, &said) || said.Attempts != 1 || said.Step != runtime.PullLayers {
+		t.Errorf("got %v (%+v), want ErrNoSpace of the first attempt at layers", err, said)
+	}
+	nothingLeft(t, d)
+	if _, err := d.Pull(t.Context(), amd64(small.ref())); err != nil {
+		t.Errorf("a small image after a large one: %v", err)
+	}
 }

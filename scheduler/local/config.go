@@ -46,6 +46,10 @@ type Config struct {
 	// and without credentials.
 	Registries map[string]containerd.Registry
 
+	// PullAttempts is how often a registry is asked when the network or the registry is at fault; 0 is 5, as in ECS. A layer
+	// that was broken off goes on where it was, also in another pull or process within a day.
+	PullAttempts int
+
 	// Network is the cluster's VPCs, subnets, security groups and routes; see scheduler.Config. If it has none, the
 	// cluster gets a default VPC, with CIDR as its address range, and keeps it.
 	Network network.State
@@ -125,12 +129,14 @@ type Config struct {
 	// first that were not used for longest. The zero value keeps them all, until RemoveImage or CollectImages.
 	ImageCache engine.ImageCache
 
-	// Volumes, PullBehavior, Secrets, EnvironmentFiles, RegistryCredentials, TaskCredentials and PullProgress are as in scheduler.Config.
+	// Volumes, PullBehavior, Secrets, EnvironmentFiles, RegistryCredentials, RegistryAuth, TaskCredentials and
+	// PullProgress are as in scheduler.Config.
 	Volumes             volumes.Provider
 	PullBehavior        engine.PullBehavior
 	Secrets             secrets.Provider
 	EnvironmentFiles    secrets.ObjectStore
 	RegistryCredentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
+	RegistryAuth        func(ctx context.Context, registry string) (*runtime.Credentials, error)
 	TaskCredentials     http.Handler
 	PullProgress        func(taskARN string, p runtime.PullProgress)
 }

@@ -159,7 +159,7 @@ func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
 		CgroupManager: cfg.CgroupManager,
-		Registries:    cfg.Registries, Logger: cfg.Logger,
+		Registries:    cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
@@ -198,7 +198,7 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 	return scheduler.Config{
 		Dir: cfg.Dir, Name: cfg.Name, Region: cfg.Region, Account: cfg.Account, Network: cfg.Network, Namespaces: cfg.Namespaces,
 		MaxTask: cfg.MaxTask, Capacity: cfg.Capacity, Authorizer: cfg.Authorizer, Retention: cfg.Retention, Logger: cfg.Logger,
-		RegistryCredentials: cfg.RegistryCredentials, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
+		RegistryCredentials: cfg.RegistryCredentials, RegistryAuth: cfg.RegistryAuth, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,
 		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
 		EnforceDefaultStorage: cfg.EnforceDefaultStorage,

@@ -310,13 +310,14 @@ func guestPath(t *testing.T) string {
 }
 
 func TestBadInput(t *testing.T) {
-	c := open(t)
+	c := open(t, func(cfg *local.Config) { cfg.PullAttempts = 2 })
 	tests := map[string]struct {
 		change func(*task.TaskDefinition)
 		want   []string // in the reason
 	}{
 		"no such registry": {func(d *task.TaskDefinition) { d.ContainerDefinitions[0].Image = "127.0.0.1:1/nothing:1" },
-			[]string{"CannotPullContainerError", "127.0.0.1:1"}},
+			[]string{"CannotPullContainerError: pull image manifest has been retried 2 time(s): failed to resolve ref 127.0.0.1:1/nothing:1: ",
+				"connection refused", "Check your network configuration"}},
 		"no such command": {func(d *task.TaskDefinition) { d.ContainerDefinitions[0].EntryPoint = []string{"/no/such/thing"} },
 			[]string{"CannotStartContainerError", "/no/such/thing"}},
 		"no such user": {func(d *task.TaskDefinition) { d.ContainerDefinitions[0].User = "nobody-here" },

@@ -52,6 +52,11 @@ type Config struct {
 	// Credentials resolves repositoryCredentials.credentialsParameter in place of Secrets.
 	Credentials func(ctx context.Context, parameter string) (runtime.Credentials, error)
 
+	// RegistryAuth has the credentials for a registry, by host, such as an ECR token that is good for twelve hours. It is
+	// asked before a pull of an image whose container has no repositoryCredentials, so it should remember its answers.
+	// Nil credentials, and a nil function, leave it to the driver's configuration.
+	RegistryAuth func(ctx context.Context, registry string) (*runtime.Credentials, error)
+
 	// TaskCredentials serves the credentials of task roles: the paths /v1/credentials and /v2/credentials/ at
 	// 169.254.170.2, in every VPC. [CallerFrom] finds the task that asks in a request's context. A task whose definition
 	// or overrides name a task role is told where with AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which ends with its

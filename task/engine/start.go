@@ -115,9 +115,11 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 	if rc := c.def.RepositoryCredentials; rc != nil {
 		auth, err := w.registryLogin(ctx, rc.CredentialsParameter)
 		if err != nil {
-			return &startError{task.ErrorResourceInitialization, c.def.Name, err}
+			return authFailure(w.rec.LaunchType, c.def.Name, err)
 		}
 		spec.Auth = &auth
+	} else if err := w.registryAuth(ctx, c, &spec); err != nil {
+		return err
 	}
 	transferred := false
 	spec.Progress = func(p runtime.PullProgress) {
@@ -133,9 +135,28 @@ func (w *worker) pull(ctx context.Context, c *container) error {
 		w.e.cacheGrew()
 	}
 	if err != nil {
-		return &startError{task.ErrorCannotPullContainer, c.def.Name, err}
+		return pullFailure(w.rec.LaunchType, w.e.cfg.PullBehavior, c.def.Name, err)
 	}
 	c.image = img
+	return nil
+}
+
+// registryAuth has the credentials for the registry of an image without repositoryCredentials.
+func (w *worker) registryAuth(ctx context.Context, c *container, spec *runtime.ImageSpec) error {
+	name, err := runtime.ParseImageName(spec.Ref)
+	if err != nil || w.e.cfg.RegistryAuth == nil || w.e.cfg.PullBehavior == PullNever {
+		return nil // the driver says what is wrong with the name
+	}
+	if b := w.e.cfg.PullBehavior; b != PullAlways && b != PullDefault {
+		here := *spec
+		here.Offline, here.Progress = true, nil
+		if _, err := w.e.cfg.Driver.Pull(ctx, here); err == nil {
+			return nil // no registry will be asked
+		}
+	}
+	if spec.Auth, err = w.e.cfg.RegistryAuth(ctx, name.Registry); err != nil {
+		return registryFailure(w.rec.LaunchType, c.def.Name, name.Registry, err)
+	}
 	return nil
 }
 
