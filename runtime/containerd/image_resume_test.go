@@ -400,7 +400,7 @@ func TestPullDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // the kernel may not be done with what was removed
 			t.Error(err)
 		}
 	})
