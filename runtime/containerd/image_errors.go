@@ -63,11 +63,6 @@ func unpackError(err error) error {
 	return err
 }
 
-// diskFull recognises ENOSPC and EDQUOT, also as words.
-func diskFull(err error) bool {
-	return strings.Contains(err.Error(), "no space left on device") || strings.Contains(err.Error(), "quota exceeded")
-}
-
 // matchesOurs reports whether an error is translated already.
 func matchesOurs(err error) bool {
 	for _, ours := range []error{

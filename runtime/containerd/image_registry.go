@@ -163,3 +163,8 @@ func (r Registry) transport(host string) (*http.Transport, error) {
 	t.TLSClientConfig = &tls.Config{RootCAs: pool}
 	return t, nil
 }
+
+// diskFull recognises ENOSPC and EDQUOT, also as words.
+func diskFull(err error) bool {
+	return strings.Contains(err.Error(), "no space left on device") || strings.Contains(err.Error(), "quota exceeded")
+}
