@@ -86,15 +86,6 @@ type listener struct {
 	after time.Duration
 }
 
-// listen returns a context that ends when heard was called, and then neither heard nor end for a while.
-func listen(ctx context.Context, after time.Duration) (context.Context, *listener, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	l := &listener{after: after}
-	l.timer = time.AfterFunc(after, func() { cancel(errSilence) })
-	l.end()
-	return ctx, l, func() { l.timer.Stop(); cancel(nil) }
-}
-
 func (l *listener) heard() { l.timer.Reset(l.after) }
 
 // end is when all has come: to write it down may take its time.

@@ -183,3 +183,12 @@ func drain(ctx context.Context, streams cio.IO) error {
 	<-done
 	return ctx.Err()
 }
+
+// listen returns a context that ends when heard was called, and then neither heard nor end for a while.
+func listen(ctx context.Context, after time.Duration) (context.Context, *listener, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	l := &listener{after: after}
+	l.timer = time.AfterFunc(after, func() { cancel(errSilence) })
+	l.end()
+	return ctx, l, func() { l.timer.Stop(); cancel(nil) }
+}
