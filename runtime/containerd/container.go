@@ -230,7 +230,11 @@ func (d *Driver) RemoveContainer(ctx context.Context, id string) error {
 			return fmt.Errorf("remove container %s: %w", id, ctx.Err())
 		}
 	}
-	if err := d.destroyContainer(ctx, c); err != nil {
+	err = d.destroyContainer(ctx, c)
+	if inTheWay(err) { // a restart that an earlier driver had asked for
+		err = d.destroyHalfMade(ctx, c, true)
+	}
+	if err != nil {
 		return fmt.Errorf("remove container %s: %w", id, err)
 	}
 	return nil

@@ -136,7 +136,7 @@ func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) 
 		if err == nil {
 			err = d.destroyContainer(ctx, c)
 		}
-		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EBUSY) || wait > 5*time.Second {
+		if !inTheWay(err) || wait > 5*time.Second {
 			return err
 		}
 		select {
@@ -146,6 +146,9 @@ func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) 
 		}
 	}
 }
+
+// inTheWay reports whether something could not be removed because somebody works in it.
+func inTheWay(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) }
 
 // sweep removes what no record names.
 func (d *Driver) sweep(ctx context.Context) error {

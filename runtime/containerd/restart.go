@@ -76,8 +76,13 @@ func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secr
 	if err != nil {
 		return err
 	}
-	// It is about the run before.
-	if err := os.Remove(filepath.Join(d.containerDir(c.id), shimExitFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	// It is about the run before. Where it is gone an earlier driver has begun this restart, and what it asked for may have
+	// come to the shim since.
+	err = os.Remove(filepath.Join(d.containerDir(c.id), shimExitFile))
+	if errors.Is(err, os.ErrNotExist) {
+		_, _, err = d.tasks.reclaim(ctx, c.target())
+	}
+	if err != nil {
 		return err
 	}
 	resolved, release, err := d.resolveMounts(ctx, s.spec, spec, img)

@@ -405,13 +405,28 @@ func (s *shims) sweep(_ context.Context, known func(container string) bool) erro
 	return nil
 }
 
-// reclaimFromShim reports false without error if the shim is dead or does not know the task.
+// reclaimPatience is how long a shim has to end a container that nobody wants. What it asks of the OCI runtime takes less
+// than a second.
+const reclaimPatience = time.Minute
+
+// reclaimFromShim reports false without error if the shim is dead or does not know the task. One that does not answer is
+// ended: a host program that opens must get on, whatever its predecessor left.
 func (s *shims) reclaimFromShim(ctx context.Context, t target) (ended, bool, error) {
 	sh, err := s.shim(t)
 	if err != nil {
 		return ended{}, false, nil
 	}
-	_, err = sh.Kill(ctx, &taskapi.KillRequest{ID: t.container, Signal: uint32(syscall.SIGKILL), All: true})
+	patient, cancel := context.WithTimeout(ctx, reclaimPatience)
+	defer cancel()
+	end, known, err := sh.reclaim(patient, s, t)
+	if err == nil || patient.Err() == nil || ctx.Err() != nil {
+		return end, known, err
+	}
+	return ended{}, false, sh.process.kill()
+}
+
+func (sh *shim) reclaim(ctx context.Context, s *shims, t target) (ended, bool, error) {
+	_, err := sh.Kill(ctx, &taskapi.KillRequest{ID: t.container, Signal: uint32(syscall.SIGKILL), All: true})
 	if err == nil {
 		_, err = sh.Wait(ctx, &taskapi.WaitRequest{ID: t.container})
 	}

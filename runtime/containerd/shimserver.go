@@ -159,6 +159,14 @@ func (s *shimService) awaitCreate(ctx context.Context, id string) error {
 	}
 }
 
+// State answers when it is known whether there is a container.
+func (s *shimService) State(ctx context.Context, r *taskapi.StateRequest) (*taskapi.StateResponse, error) {
+	if err := s.awaitCreate(ctx, r.ID); err != nil {
+		return nil, err
+	}
+	return s.TTRPCTaskService.State(ctx, r)
+}
+
 // Start is carried out to its end.
 func (s *shimService) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
 	return s.TTRPCTaskService.Start(context.WithoutCancel(ctx), r)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +41,7 @@ func container(t *testing.T, o runtime.LogOptions, main fake.Program) (*fake.Dri
 
 // destination keeps what is delivered, in order, across writers. A writer delivers when it is flushed.
 type destination struct {
+	mu      sync.Mutex
 	lines   []string
 	flaky   func() error // asked at every Write and Flush
 	stalled chan struct{}
@@ -79,12 +82,21 @@ func (w *writer) Flush(context.Context, bool) (uint64, error) {
 			return 0, err
 		}
 	}
+	w.to.mu.Lock()
+	defer w.to.mu.Unlock()
 	w.to.lines = append(w.to.lines, w.pending...)
 	w.pending = nil
 	return w.taken, nil
 }
 
 func (w *writer) Close() error { return nil }
+
+// delivered is what has been delivered so far.
+func (d *destination) delivered() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.lines)
+}
 
 func TestTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -113,8 +125,24 @@ func TestTail(t *testing.T) {
 // listened is a log that says when there may be more, and counts how often it is looked at.
 type listened struct {
 	*fake.Driver
+	mu      sync.Mutex
 	changed chan struct{}
 	looks   int
+}
+
+// change says that there is more.
+func (l *listened) change() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// looked is how often the log was looked at.
+func (l *listened) looked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.looks
 }
 
 type listenedTail struct {
@@ -128,11 +156,17 @@ func (l *listened) TailLog(ctx context.Context, path string) (runtime.LogTail, e
 }
 
 func (t listenedTail) Next() (runtime.LogPiece, error) {
+	t.to.mu.Lock()
 	t.to.looks++
+	t.to.mu.Unlock()
 	return t.LogTail.Next()
 }
 
-func (t listenedTail) Changed() <-chan struct{} { return t.to.changed }
+func (t listenedTail) Changed() <-chan struct{} {
+	t.to.mu.Lock()
+	defer t.to.mu.Unlock()
+	return t.to.changed
+}
 
 // TestTailListens has a log that says when to look: nothing is looked for before, but once a minute.
 func TestTailListens(t *testing.T) {
@@ -150,16 +184,16 @@ func TestTailListens(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- tail.Run(t.Context()) }()
 		<-time.After(59*time.Minute + 59*time.Second)
-		if log.looks > 200 || len(to.lines) != 1 {
-			t.Errorf("looked %d times in an hour in which nothing was written, %q", log.looks, to.lines)
+		synctest.Wait()
+		if looks, lines := log.looked(), to.delivered(); looks > 200 || len(lines) != 1 {
+			t.Errorf("looked %d times in an hour in which nothing was written, %q", looks, lines)
 		}
 		<-time.After(2 * time.Second)
-		changed := log.changed
-		log.changed = make(chan struct{})
-		close(changed)
 		synctest.Wait()
-		if len(to.lines) != 2 {
-			t.Errorf("told that there is more, and delivered %q", to.lines)
+		log.change()
+		synctest.Wait()
+		if lines := to.delivered(); len(lines) != 2 {
+			t.Errorf("told that there is more, and delivered %q", lines)
 		}
 		if err := <-done; err != nil {
 			t.Fatal(err)
