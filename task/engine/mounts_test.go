@@ -7,6 +7,7 @@ import (
 
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/metadata"
 	"github.com/fardel-io/fardel/task/volumes"
 )
 
@@ -90,5 +91,29 @@ func TestCreateAfter(t *testing.T) {
 	}
 	if diff := cmp.Diff([][]int{nil, nil, nil, {0}, {2}}, createAfter(def)); diff != "" {
 		t.Errorf("createAfter (-want +got):\n%s", diff)
+	}
+}
+
+// TestVolumesToTell has the endpoint tell a container what it mounts, its own and what comes from another, and no path of
+// the host.
+func TestVolumesToTell(t *testing.T) {
+	def := &task.TaskDefinition{
+		Volumes: []task.Volume{{Name: "data"}, {Name: "host", Host: &task.HostVolume{SourcePath: "/srv"}}},
+		ContainerDefinitions: []task.ContainerDefinition{
+			{Name: "a", MountPoints: []task.MountPoint{{SourceVolume: "host", ContainerPath: "/h"}}},
+			{Name: "b", VolumesFrom: []task.VolumeFrom{{SourceContainer: "a"}}, MountPoints: []task.MountPoint{{SourceVolume: "data", ContainerPath: "/d"}}},
+			{Name: "c"},
+		},
+	}
+	want := [][]metadata.Volume{
+		{{Name: "host", Destination: "/h"}},
+		{{Name: "host", Destination: "/h"}, {Name: "data", Destination: "/d"}},
+		nil,
+	}
+	for i := range def.ContainerDefinitions {
+		c := &container{def: &def.ContainerDefinitions[i]}
+		if diff := cmp.Diff(want[i], c.facts(def, &task.Container{}).Volumes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.def.Name, diff)
+		}
 	}
 }

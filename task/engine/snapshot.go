@@ -24,16 +24,21 @@ func (w *worker) show() {
 		if !c.created {
 			s.Task.Container(c.def.Name).RuntimeID = "" // it stands in the record from the beginning
 		}
-		s.Containers[c.def.Name] = c.facts(w.record(i))
+		s.Containers[c.def.Name] = c.facts(w.def, w.record(i))
 	}
 	w.shown.Store(s)
 }
 
 // facts are what the endpoint tells of a container beyond the record of ECS.
-func (c *container) facts(rec *task.Container) metadata.Container {
+func (c *container) facts(def *task.TaskDefinition, rec *task.Container) metadata.Container {
+	var volumes []metadata.Volume
+	for _, m := range planMounts(def, c.def) {
+		volumes = append(volumes, metadata.Volume{Name: m.volume.Name, Destination: m.path})
+	}
 	return metadata.Container{
 		CreatedAt: rec.CreatedAt, StartedAt: rec.StartedAt, FinishedAt: rec.FinishedAt,
 		RestartCount: rec.RestartCount,
+		Volumes:      volumes,
 		Health:       metadata.Health{Since: c.health.since, ExitCode: c.health.exitCode, Output: c.health.output},
 	}
 }
