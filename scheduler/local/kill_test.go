@@ -23,7 +23,7 @@ import (
 )
 
 // kills is how often TestKilledAtAnyMoment kills the host program; `make test-kills` does it 200 times.
-var kills = flag.Int("kills", 15, "how often TestKilledAtAnyMoment kills the host program")
+var kills = flag.Int("kills", 8, "how often TestKilledAtAnyMoment kills the host program")
 
 // TestKilledAtAnyMoment kills a host program, over and over, while it starts and stops tasks and pulls images, while
 // tasks end by themselves, and while others that go on all the time change their health, are restarted and write logs.
