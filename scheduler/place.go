@@ -19,6 +19,18 @@ type ledger struct {
 	net       network.State // whose subnets and pools addresses come from
 	addresses *network.Allocator
 	tasks     map[string]reservation
+	publishes map[hostPort]map[string]bool // IDs of tasks, by what they publish
+}
+
+// hostPort is a port of the machine at all of its addresses.
+type hostPort struct {
+	protocol int
+	port     uint16
+}
+
+func hostPortOf(p network.PublishedPort) hostPort {
+	number, _ := p.Protocol.Number()
+	return hostPort{number, p.HostPort}
 }
 
 // reservation is one task's part of a ledger.
@@ -41,7 +53,8 @@ func reservationOf(rec *taskRecord) reservation {
 
 // newLedger returns the ledger of tasks that live already. s has their ENIs.
 func newLedger(s network.State, live []taskRecord, capacity task.Size) *ledger {
-	l := &ledger{capacity: capacity, net: s, addresses: network.NewAllocator(s), tasks: map[string]reservation{}}
+	l := &ledger{capacity: capacity, net: s, addresses: network.NewAllocator(s), tasks: map[string]reservation{},
+		publishes: map[hostPort]map[string]bool{}}
 	for i := range live {
 		l.add(live[i].Task.ID(), reservationOf(&live[i]))
 	}
@@ -76,12 +89,9 @@ func (l *ledger) reserve(id string, size task.Size, where location) (reservation
 
 // portsFree reports the first of some ports of the machine that a task has.
 func (l *ledger) portsFree(ports []network.PublishedPort) error {
-	if len(ports) == 0 {
-		return nil
-	}
-	for id, r := range l.tasks {
-		for _, p := range ports {
-			if slices.ContainsFunc(r.ports, p.Conflicts) {
+	for _, p := range ports {
+		for id := range l.publishes[hostPortOf(p)] {
+			if slices.ContainsFunc(l.tasks[id].ports, p.Conflicts) {
 				reason := "RESOURCE:PORTS:TCP" // ECS has it for the ports of an instance
 				if p.Protocol.Is(network.UDP) {
 					reason = "RESOURCE:PORTS:UDP"
@@ -119,6 +129,13 @@ func (l *ledger) add(id string, r reservation) {
 	l.tasks[id] = r
 	l.reserved.CPU += r.size.CPU
 	l.reserved.Memory += r.size.Memory
+	for _, p := range r.ports {
+		key := hostPortOf(p)
+		if l.publishes[key] == nil {
+			l.publishes[key] = map[string]bool{}
+		}
+		l.publishes[key][id] = true
+	}
 }
 
 // release gives back what a task has reserved. Nothing happens the second time.
@@ -133,6 +150,12 @@ func (l *ledger) release(id string) {
 	l.addresses.Release(r.subnet, r.addr)
 	l.addresses.ReleaseIPv6(r.subnet, r.ipv6)
 	l.addresses.ReleasePublic(r.public)
+	for _, p := range r.ports {
+		key := hostPortOf(p)
+		if delete(l.publishes[key], id); len(l.publishes[key]) == 0 {
+			delete(l.publishes, key)
+		}
+	}
 }
 
 // fits checks a size against a limit of which 0 is none.

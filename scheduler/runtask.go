@@ -41,7 +41,7 @@ type RunOptions struct {
 	// ServiceRegistries makes the task an instance of services of Config.Namespaces: it is found by their names while it is
 	// RUNNING and not UNHEALTHY, and no more before it is asked to stop. ECS has this for services only. A principal needs
 	// servicediscovery:RegisterInstance.
-	ServiceRegistries []ServiceRegistry
+	ServiceRegistries []ServiceRegistry `json:",omitempty"`
 
 	// PublishedPorts are ports of the machine that lead to the task, in the network mode awsvpc. ECS has none there: a
 	// port mapping's hostPort is the container's own. A principal needs fardel:PublishPort, on "*". The call fails with a

@@ -40,7 +40,9 @@ func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return unsupported(os.NewSyscallError("unshare", err))
 		}
-		if err := writeSysctls(sysctls); err != nil {
+		proc := freshProc()
+		defer proc.close()
+		if err := proc.write(sysctls); err != nil {
 			return err
 		}
 		var err error
@@ -123,11 +125,45 @@ type sysctl struct {
 	otherwise   string // written if the kernel finds value invalid, unless empty
 }
 
-// writeSysctls writes values in the calling thread's namespace. What the kernel does not have needs no setting: it was
-// built or started without IPv6.
+// writeSysctls writes values in the calling thread's namespace.
+func writeSysctls(sysctls []sysctl) error { return proc{unix.AT_FDCWD, "/proc/"}.write(sysctls) }
+
+// proc is a proc file system.
+type proc struct {
+	dir  int    // descriptor of a directory
+	path string // from there, with a slash at its end unless empty
+}
+
+// freshProc returns a proc file system that is mounted nowhere and goes with its descriptor. The kernel looks names below
+// /proc/sys/net up among those of all namespaces, which takes longer the more there are; in a proc of its own there are
+// those of one. Where the kernel or a container's rules give none it is the machine's.
+func freshProc() proc {
+	context, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return proc{unix.AT_FDCWD, "/proc/"}
+	}
+	defer func() { _ = unix.Close(context) }()
+	if err := unix.FsconfigCreate(context); err != nil {
+		return proc{unix.AT_FDCWD, "/proc/"}
+	}
+	dir, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return proc{unix.AT_FDCWD, "/proc/"}
+	}
+	return proc{dir, ""}
+}
+
+func (p proc) close() {
+	if p.dir != unix.AT_FDCWD {
+		_ = unix.Close(p.dir)
+	}
+}
+
+// write writes values in the calling thread's namespace. What the kernel does not have needs no setting: it was built or
+// started without IPv6.
 //
-// The directories below /proc/sys/net are opened once: finding one takes longer the more namespaces there are.
-func writeSysctls(sysctls []sysctl) error {
+// The directories below sys/net are opened once, as finding one may take long.
+func (p proc) write(sysctls []sysctl) error {
 	dirs := map[string]int{}
 	defer func() {
 		for _, fd := range dirs {
@@ -139,7 +175,7 @@ func writeSysctls(sysctls []sysctl) error {
 		dir, opened := dirs[family]
 		if !opened {
 			var err error
-			dir, err = unix.Open("/proc/sys/net/"+family, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			dir, err = unix.Openat(p.dir, p.path+"sys/net/"+family, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 			if errors.Is(err, unix.ENOENT) {
 				continue
 			}
