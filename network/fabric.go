@@ -17,14 +17,15 @@ type Fabric interface {
 	// it again does what is left. [ErrConflict] if a VPC has addresses that the host uses otherwise: it is then made
 	// all the same, but the host does not reach its private addresses. An s that [Validate] refuses is [ErrInvalid] and
 	// changes nothing. A fabric that was opened anew must be given the state before Attach can find subnets and groups in
-	// it.
+	// it. The fabric keeps no memory of s, here or in Attach: the caller may change it and apply it again.
 	Apply(ctx context.Context, s State) error
 
 	// Attach does what Apply would do with e added to the state, at a cost that does not depend on how many ENIs there
-	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck, bandwidth, published
-	// ports or labels differ they are changed. [ErrNotFound] if its subnet or one of its groups is not applied, [ErrInvalid]
-	// if e breaks a rule, [ErrExists] if an ENI of this ID has another subnet, address or MAC, [ErrAddressInUse] if another
-	// ENI has its address, or one of its ports is published by another ENI or taken by a process of the machine.
+	// are. Attaching an ENI again returns the same Attachment; if its groups, public address, NoSourceDestCheck,
+	// bandwidth, published ports or labels differ they are changed. [ErrNotFound] if its subnet or one of its groups is not
+	// applied, [ErrInvalid] if e breaks a rule, [ErrExists] if an ENI of this ID has another subnet, address or MAC,
+	// [ErrAddressInUse] if another ENI has its address, or one of its ports is published by another ENI or taken by a
+	// process of the machine.
 	Attach(ctx context.Context, e ENI) (Attachment, error)
 
 	// Detach removes an ENI. When it returns nothing can use the ENI's address any more, and the address may be given to
@@ -43,9 +44,9 @@ type Fabric interface {
 // A Listener is a fabric that can serve its tasks: what it returns is bound inside the VPC, so that a peer's address is
 // that of the calling ENI and cannot be forged. Optional, found by assertion.
 type Listener interface {
-	// Listen binds a TCP socket in a VPC. addr is one of [EndpointAddrs] or the VPC's [VPC.Resolver] with a port; port 0 chooses one. The caller owns
-	// the listener and closes it; it does not survive the program. [ErrNotFound] if the VPC is not applied, [ErrInvalid]
-	// for another address.
+	// Listen binds a TCP socket in a VPC. addr is one of [EndpointAddrs] or the VPC's [VPC.Resolver] with a port; port 0
+	// chooses one. The caller owns the listener and closes it; it does not survive the program. [ErrNotFound] if the VPC
+	// is not applied, [ErrInvalid] for another address.
 	Listen(ctx context.Context, vpcID string, addr netip.AddrPort) (net.Listener, error)
 
 	// ListenPacket binds a UDP socket in a VPC, as Listen does for TCP.

@@ -217,7 +217,7 @@ func (c *core) loadNetwork(ctx context.Context) (network.State, error) {
 	if err != nil {
 		return network.State{}, err
 	}
-	want := c.cfg.Network
+	want := c.cfg.Network.Clone()
 	if len(want.VPCs) == 0 {
 		if at != 0 {
 			return stored, nil

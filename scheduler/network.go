@@ -9,7 +9,8 @@ import (
 	"github.com/fardel-io/fardel/task"
 )
 
-// Network returns the cluster's VPCs, subnets, security groups and routes, without ENIs.
+// Network returns the cluster's VPCs, subnets, security groups and routes, without ENIs. The state is the caller's own: to
+// change the network, change it and hand it to [Cluster.SetNetwork].
 func (c *Cluster) Network(ctx context.Context) (network.State, error) {
 	if err := c.await(ctx); err != nil {
 		return network.State{}, err
@@ -19,7 +20,7 @@ func (c *Cluster) Network(ctx context.Context) (network.State, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.net, nil
+	return c.net.Clone(), nil
 }
 
 // SetNetwork replaces the cluster's VPCs, subnets, security groups and routes. Changes take effect on running tasks
@@ -34,7 +35,7 @@ func (c *Cluster) SetNetwork(ctx context.Context, s network.State) error {
 	if len(s.ENIs) > 0 {
 		return fmt.Errorf("%w: the network must have no ENIs: tasks bring their own", ErrInvalid)
 	}
-	return c.setNetwork(ctx, s)
+	return c.setNetwork(ctx, s.Clone())
 }
 
 // setNetwork keeps others from placing tasks throughout: none may go where the network is going away.

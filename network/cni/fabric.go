@@ -160,6 +160,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := network.Validate(s); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
+	s = s.Clone()
 	f.op.Lock()
 	defer f.op.Unlock()
 	if err := errors.Join(ctx.Err(), f.open(ctx)); err != nil {
@@ -246,7 +247,7 @@ func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment,
 		return network.Attachment{}, fmt.Errorf("attach %s: %w", e.ID, err)
 	}
 	defer end()
-	return f.attach(ctx, e, false)
+	return f.attach(ctx, e.Clone(), false)
 }
 
 // attach makes an ENI, or changes what can be changed of one. check has the plugins look after one that is there.

@@ -130,7 +130,7 @@ func (f *Fabric) remember(s network.State) {
 	clear(f.vpcs)
 	clear(f.subnets)
 	for _, v := range s.VPCs {
-		f.vpcs[v.ID] = v
+		f.vpcs[v.ID] = network.VPC{ID: v.ID, Region: v.Region, CIDRs: slices.Clone(v.CIDRs), IPv6CIDRs: slices.Clone(v.IPv6CIDRs)}
 	}
 	for _, n := range s.Subnets {
 		f.subnets[n.ID] = n.VPC

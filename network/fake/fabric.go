@@ -100,6 +100,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := network.Validate(s); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
+	s = s.Clone()
 	if err := f.begin(ctx, Apply, ""); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
@@ -146,7 +147,7 @@ func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment,
 	if err := f.check(e); err != nil {
 		return network.Attachment{}, fmt.Errorf("attach %s: %w", e.ID, err)
 	}
-	a := f.describe(f.state, e)
+	a := f.describe(f.state, e.Clone())
 	if old, ok := f.host.attached[e.ID]; ok {
 		a.attachment.DNS, a.faults = old.attachment.DNS, old.faults
 	}
@@ -239,9 +240,9 @@ func (f *Fabric) Attachments(ctx context.Context) ([]network.Attachment, error) 
 func (f *Fabric) State() network.State {
 	f.host.mu.Lock()
 	defer f.host.mu.Unlock()
-	s := f.state
+	s := f.state.Clone()
 	for _, id := range slices.Sorted(maps.Keys(f.host.attached)) {
-		s.ENIs = append(s.ENIs, f.host.attached[id].eni)
+		s.ENIs = append(s.ENIs, f.host.attached[id].eni.Clone())
 	}
 	return s
 }

@@ -16,6 +16,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	if err := network.Validate(s); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
+	s = s.Clone()
 	f.op.Lock()
 	defer f.op.Unlock()
 	if err := f.open(); err != nil {

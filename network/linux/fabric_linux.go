@@ -183,7 +183,7 @@ func (f *Fabric) remember(o observed) {
 
 // Attach implements [network.Fabric].
 func (f *Fabric) Attach(ctx context.Context, e network.ENI) (network.Attachment, error) {
-	a, err := f.attach(ctx, e)
+	a, err := f.attach(ctx, e.Clone())
 	if err != nil {
 		return network.Attachment{}, fmt.Errorf("attach %s: %w", e.ID, err)
 	}

@@ -90,6 +90,9 @@ func packetsRules(t *testing.T, s *rig) {
 	state.SecurityGroups[last].Ingress = []network.Rule{tcp(81, 90, everywhere()...)}
 	s.mustApply(t, state)
 	s.compare(t, state, both)
+	state.SecurityGroups[last].Ingress[0].FromPort = 80 // what was applied is not seen by the fabric before it is applied again
+	s.mustApply(t, state)
+	s.compare(t, state, both)
 	state.SecurityGroups[last].Egress = nil
 	s.mustApply(t, state)
 	s.compare(t, state, both)
