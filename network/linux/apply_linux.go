@@ -29,7 +29,7 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	}
 	f.settled = false
 	f.reaper.wait()
-	if err := errors.Join(os.MkdirAll(f.cfg.namespaceDir(), 0o755), os.MkdirAll(f.cfg.recordDir(), 0o700)); err != nil {
+	if err := f.makeDirs(); err != nil {
 		return fmt.Errorf("apply network state: %w", err)
 	}
 	o, err := f.observe()
@@ -61,9 +61,22 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	return err
 }
 
+func (f *Fabric) makeDirs() error {
+	err := errors.Join(os.MkdirAll(f.cfg.namespaceDir(), 0o755), os.MkdirAll(f.cfg.recordDir(), 0o700))
+	if err != nil {
+		return err
+	}
+	anchor, err := os.OpenFile(f.cfg.namespaceDir()+anchorSuffix, os.O_CREATE|os.O_RDONLY, 0o444)
+	if err != nil {
+		return err
+	}
+	return anchor.Close()
+}
+
 // removeDirs removes the directories of a fabric that holds nothing. Dir itself is the caller's.
 func (f *Fabric) removeDirs() error {
-	return errors.Join(removeFile(f.cfg.namespaceDir()), removeFile(f.cfg.recordDir()))
+	return errors.Join(f.records.clear(), removeFile(f.cfg.namespaceDir()), removeFile(f.cfg.namespaceDir()+anchorSuffix),
+		removeFile(f.cfg.recordDir()))
 }
 
 // actor does the steps of a plan for a state.

@@ -82,8 +82,9 @@ func TestNames(t *testing.T) {
 }
 
 func TestRecords(t *testing.T) {
-	files := recordFiles{t.TempDir()}
+	files := &recordFiles{dir: t.TempDir()}
 	rec := record{Version: recordVersion, VPC: "vpc-1", ENI: network.ENI{ID: "eni-1", SecurityGroups: []string{"sg-1"}}}
+	shorter := record{Version: recordVersion, ENI: network.ENI{ID: "eni-2"}}
 	check := func(what string, attached, partial int) {
 		t.Helper()
 		a, p, err := files.read()
@@ -103,6 +104,14 @@ func TestRecords(t *testing.T) {
 		{"buried again", func() error { return files.bury("eni-1") }, 0, 1},
 		{"forgotten", func() error { return files.forget("eni-1") }, 0, 0},
 		{"forgotten again", func() error { return files.forget("eni-1") }, 0, 0},
+		{"created from a spare file", func() error { return files.create(shorter) }, 1, 0},
+		{"gone again", func() error { return errors.Join(files.bury("eni-2"), files.forget("eni-2")) }, 0, 0},
+		{"created though the spare file is lost", func() error {
+			return errors.Join(os.Remove(filepath.Join(files.dir, "eni-2.spare")), files.create(rec))
+		}, 1, 0},
+		{"gone for good", func() error {
+			return errors.Join(files.bury("eni-1"), files.forget("eni-1"), files.clear(), os.Remove(files.dir))
+		}, 0, 0},
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
@@ -115,7 +124,7 @@ func TestRecords(t *testing.T) {
 // TestRecordTorn has files that a crash cut short or that a later version wrote: they vouch for nothing.
 func TestRecordTorn(t *testing.T) {
 	for _, text := range []string{"", "{", `{"version":1,"networkInterface":{"networkInterfaceId":"eni-2"}}`, `{"version":99,"networkInterface":{"networkInterfaceId":"eni-1"}}`} {
-		files := recordFiles{t.TempDir()}
+		files := &recordFiles{dir: t.TempDir()}
 		if err := os.WriteFile(filepath.Join(files.dir, "eni-1.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

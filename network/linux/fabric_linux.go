@@ -18,7 +18,7 @@ import (
 type Fabric struct {
 	cfg     Config
 	log     *slog.Logger
-	records recordFiles
+	records *recordFiles
 	keys    keylock.Locks // by ENI
 	reaper  reaper
 	flows   flowMeters
@@ -109,7 +109,7 @@ func New(cfg Config) (*Fabric, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Fabric{cfg: cfg, log: log, records: recordFiles{cfg.recordDir()}, byID: newIndex(network.State{}),
+	return &Fabric{cfg: cfg, log: log, records: &recordFiles{dir: cfg.recordDir()}, byID: newIndex(network.State{}),
 		routers: map[string]*router{}, attached: map[string]record{}, holders: map[holding]string{},
 		published: map[hostPort][]publisher{}, removals: map[string]chan struct{}{}}, nil
 }

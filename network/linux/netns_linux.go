@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -30,13 +31,11 @@ func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
 	if err := clearMountPoint(path); err != nil {
 		return nil, err
 	}
-	point, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
-	if err != nil {
+	if err := makeMountPoint(path); err != nil {
 		return nil, err
 	}
-	_ = point.Close()
 	n := &namespace{}
-	err = inThread(func() error {
+	err := inThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return unsupported(os.NewSyscallError("unshare", err))
 		}
@@ -103,6 +102,23 @@ func isMounted(path string) (bool, error) {
 		return false, os.NewSyscallError("statfs", err)
 	}
 	return st.Type == unix.NSFS_MAGIC, nil
+}
+
+// anchorSuffix follows the name of a directory of mount points in that of a file beside it.
+const anchorSuffix = ".point"
+
+// makeMountPoint makes an empty file at path, which is not there: another name of the one file beside the directory if
+// there is that. A new file may cost a millisecond, see [spareMost], and one that is kept and renamed would keep the
+// mounts that it has in other mount namespaces.
+func makeMountPoint(path string) error {
+	if os.Link(filepath.Dir(path)+anchorSuffix, path) == nil {
+		return nil
+	}
+	point, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return err
+	}
+	return point.Close()
 }
 
 // clearMountPoint removes what is at the path of a namespace: every mount on it, then the file. The namespace goes when
