@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +25,8 @@ type pair struct {
 
 // How long each measurement takes, how often the two take turns, and how many connections ask at a time.
 const (
-	duration = time.Second
-	turns    = 4
+	duration = 500 * time.Millisecond
+	turns    = 16
 	askers   = 8
 )
 
@@ -39,9 +40,11 @@ func (b *bench) speeds() error {
 	if err != nil {
 		return err
 	}
-	var gbits, asked [2]float64
-	for range turns {
-		for i, p := range []pair{tasks, bridge} {
+	var gbits, asked [2][]float64
+	for turn := range turns {
+		for n := range 2 {
+			i := (turn + n) % 2 // none is always the first
+			p := []pair{tasks, bridge}[i]
 			sent, err := transfer(p)
 			if err != nil {
 				return err
@@ -50,13 +53,26 @@ func (b *bench) speeds() error {
 			if err != nil {
 				return err
 			}
-			gbits[i] += sent / turns
-			asked[i] += answers / turns
+			gbits[i], asked[i] = append(gbits[i], sent), append(asked[i], answers)
 		}
 	}
-	fmt.Printf("TCP throughput: tasks %.2f Gbit/s, bridge %.2f Gbit/s: %.2f\n", gbits[0], gbits[1], gbits[0]/gbits[1])
-	fmt.Printf("requests a second, %d connections: tasks %.0f, bridge %.0f: %.2f\n", askers, asked[0], asked[1], asked[0]/asked[1])
+	fmt.Printf("TCP throughput: tasks %.2f Gbit/s, bridge %.2f Gbit/s: %s\n", median(gbits[0]), median(gbits[1]), ratios(gbits))
+	fmt.Printf("requests a second, %d connections: tasks %.0f, bridge %.0f: %s\n", askers, median(asked[0]), median(asked[1]), ratios(asked))
 	return nil
+}
+
+// ratios compares the turns of two.
+func ratios(of [2][]float64) string {
+	var all []float64
+	for i := range of[0] {
+		all = append(all, of[0][i]/of[1][i])
+	}
+	return fmt.Sprintf("%.2f (%d turns, %.2f to %.2f)", median(all), len(all), slices.Min(all), slices.Max(all))
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return (list[len(list)/2] + list[(len(list)-1)/2]) / 2
 }
 
 func (b *bench) tasks() (pair, error) {
