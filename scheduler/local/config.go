@@ -65,7 +65,9 @@ type Config struct {
 	RoutedPublicAddresses bool
 
 	// PublicAddressLink is the name of this machine's link on whose network these addresses are: the machine answers there
-	// for those that tasks have, so nobody needs a route to them. It implies RoutedPublicAddresses. See linux.Config.
+	// for those that tasks have, so nobody needs a route to them; for IPv6 ones where net.ipv6.conf.<link>.proxy_ndp is 1. A
+	// task whose address cannot be answered for, because there is no such link, does not start, with a reason that says
+	// so. It implies RoutedPublicAddresses. See linux.Config.
 	PublicAddressLink string
 
 	// FlowLogs are the flow logs of the VPCs; nil is none.
