@@ -203,11 +203,21 @@ func (d *Driver) kill(ctx context.Context, c *container, signal int) error {
 	// The end of the first process of a PID namespace ends all others; without one of its own they are killed one by one.
 	all := signal == int(syscall.SIGKILL)
 	err := d.tasks.kill(ctx, c.target(), signal, all)
-	if errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
+	if err == nil || errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
 		return nil
+	}
+	// gVisor has words of its own for a container that has ended and is about to be found to have.
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+	case <-time.After(endPatience):
 	}
 	return err
 }
+
+// endPatience is how long a container that cannot be killed may take until it is found to have ended.
+const endPatience = 2 * time.Second
 
 // RemoveContainer implements [runtime.Driver].
 func (d *Driver) RemoveContainer(ctx context.Context, id string) error {

@@ -30,9 +30,13 @@ func containerError(verb string, spec runtime.ContainerSpec, p *specs.Process, e
 	return fmt.Errorf("%s container %s: %s", verb, spec.ID, reason)
 }
 
-// The words of runc and crun. None of them has codes.
+// The words of runc, crun and runsc. None of them has codes.
 func isCommandNotFound(reason string) bool {
 	if strings.Contains(reason, "executable file") && strings.Contains(reason, "not found") { // runc, crun
+		return true
+	}
+	if strings.Contains(reason, "error finding executable") || // runsc
+		strings.Contains(reason, "failed to load ") && strings.HasSuffix(reason, "no such file or directory") {
 		return true
 	}
 	// A path instead of a name: exec: "/nope": stat /nope: no such file or directory

@@ -52,7 +52,7 @@ for arg; do
 	start | exec | kill | delete | state | ps | pause | resume | update | events) break ;;
 	esac
 done
-exec %[1]s "$@"
+exec %[1]s%[3]s "$@"
 `
 
 // wrapRuntime returns the path of the wrapper, or of the OCI runtime itself where there is no shell, or no executable
@@ -62,13 +62,15 @@ func (d *Driver) wrapRuntime(binary string) (string, error) {
 	if err := unix.Statfs(d.cfg.Dir, &fs); err != nil {
 		return "", err
 	}
-	_, err := exec.LookPath("/bin/sh")
-	if err != nil || fs.Flags&unix.ST_NOEXEC != 0 {
+	if _, err := exec.LookPath("/bin/sh"); err != nil || fs.Flags&unix.ST_NOEXEC != 0 {
+		if d.isGVisor() {
+			return "", &runtime.UnsupportedError{Feature: gVisor, Needs: "/bin/sh, and a Config.Dir that is not mounted with noexec"}
+		}
 		return binary, nil
 	}
 	path := filepath.Join(d.cfg.Dir, "oci-runtime")
 	tmp := path + ".new" // running shims may be about to start the old one
-	if err := os.WriteFile(tmp, fmt.Appendf(nil, wrapper, shellQuote(binary), shellQuote(filepath.Join(d.cfg.Dir, "containers"))), 0o700); err != nil {
+	if err := os.WriteFile(tmp, fmt.Appendf(nil, wrapper, shellQuote(binary), shellQuote(filepath.Join(d.cfg.Dir, "containers")), d.runtimeFlags()), 0o700); err != nil {
 		return "", err
 	}
 	return path, os.Rename(tmp, path)

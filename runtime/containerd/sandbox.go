@@ -55,6 +55,9 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if err := checkID("sandbox", spec.ID); err != nil {
 		return err
 	}
+	if err := d.checkRuntime(spec); err != nil {
+		return fmt.Errorf("sandbox %s: %w", spec.ID, err)
+	}
 	if spec.ID == cgroup.Helpers {
 		return fmt.Errorf("sandbox %s: the ID is taken: %w", spec.ID, runtime.ErrInvalid)
 	}

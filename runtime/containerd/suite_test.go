@@ -93,7 +93,13 @@ func addGuest(t testing.TB, d *Driver, ref string, cfg runtime.Image) error {
 // openEmbedded opens a driver that logs to the test.
 func openEmbedded(t *testing.T, dir, owner string) *Driver {
 	t.Helper()
-	d, err := Embed(t.Context(), Config{Owner: owner, Dir: dir, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return openWith(t, Config{Owner: owner, Dir: dir})
+}
+
+func openWith(t *testing.T, cfg Config) *Driver {
+	t.Helper()
+	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	d, err := Embed(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,9 +183,14 @@ func leftovers(ctx context.Context, d *Driver) ([]string, error) {
 
 func TestEmbedSuite(t *testing.T) {
 	lane.Root(t)
+	embedSuite(t, "")
+}
+
+// embedSuite runs the suite with an OCI runtime.
+func embedSuite(t *testing.T, ociRuntime string, lacks ...runtimetest.Feature) {
 	runtimetest.Run(t, func(t *testing.T) runtimetest.Fixture {
-		dir, owner := t.TempDir(), fmt.Sprintf("suite-%d", os.Getpid())
-		d := openEmbedded(t, dir, owner)
+		cfg := Config{Dir: t.TempDir(), Owner: fmt.Sprintf("suite-%d", os.Getpid()), Runtime: ociRuntime}
+		d := openWith(t, cfg)
 		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
 			Driver:   d,
@@ -188,11 +199,12 @@ func TestEmbedSuite(t *testing.T) {
 				if err := d.Close(); err != nil {
 					t.Fatal(err)
 				}
-				d = openEmbedded(t, dir, owner)
+				d = openWith(t, cfg)
 				return d
 			},
 			Publish:   published(t),
 			Leftovers: func(ctx context.Context) ([]string, error) { return leftovers(ctx, d) },
+			Lacks:     lacks,
 		}
 	})
 }

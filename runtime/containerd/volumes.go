@@ -57,6 +57,10 @@ func (d *Driver) resolveMounts(ctx context.Context, s runtime.SandboxSpec, spec 
 				return spec, nil, errors.Join(fmt.Errorf("container %s: mount at %s: %w", spec.ID, m.Destination, err), release())
 			}
 			undo, resolved.Source = append(undo, unmount), at
+		default: // not every OCI runtime names what is missing
+			if _, err := os.Stat(m.Source); err != nil {
+				return spec, nil, errors.Join(fmt.Errorf("container %s: mount at %s: %w: %w", spec.ID, m.Destination, err, runtime.ErrInvalid), release())
+			}
 		}
 		if m.Populate {
 			empty = append(empty, copyInto{image: m.Destination, dir: resolved.Source})

@@ -118,7 +118,7 @@ func execCancel(c *check) {
 			return err == nil && stats.PIDs == 1
 		})
 	}
-	c.need(Kernel)
+	c.need(Kernel, ExecKill)
 	c.eventually("the end of the process", func() bool {
 		var stdout bytes.Buffer
 		_, err := driver.Exec(c.ctx, spec.ID, runtime.ExecSpec{Args: guest("pids"), Stdout: &stdout})

@@ -48,13 +48,23 @@ const (
 	Memory   Feature = "memory limits"
 	Init     Feature = "an init"
 	Storage  Feature = "disks of sandboxes"
+
+	// What gVisor lacks, whose containers each have a kernel of their own.
+	SharedPID      Feature = "PID namespace that containers share"
+	EarlyCommand   Feature = "look at the command before the start" // Start finds out that there is no such program
+	NamespaceNames Feature = "names of namespaces in /proc"
+	Sysctls        Feature = "system controls"
+	ProcessLimit   Feature = "limit of processes that a program survives"
+	ExecKill       Feature = "kill of processes of Exec that catch signals"
 )
+
+func (c *check) lacks(f Feature) bool { return slices.Contains(c.Lacks, f) }
 
 // need skips a check whose feature the fixture lacks.
 func (c *check) need(features ...Feature) {
 	c.t.Helper()
 	for _, feature := range features {
-		if slices.Contains(c.Lacks, feature) {
+		if c.lacks(feature) {
 			c.t.Skipf("this driver has no %s", feature)
 		}
 	}

@@ -125,7 +125,7 @@ func tmpfs(c *check) {
 		spec.SharedMemory = 8
 		spec.Tmpfs = []task.Tmpfs{{ContainerPath: "/scratch", Size: 4, MountOptions: []string{"mode=0700", "exec"}}}
 	}, "read /proc/mounts")
-	for _, want := range []struct{ at, option string }{{"/scratch", "size=4096k"}, {"/scratch", "mode=700"}, {"/dev/shm", "size=8192k"}} {
+	for _, want := range []struct{ at, option string }{{"/scratch", "size=4096k"}, {"/scratch", "700"}, {"/dev/shm", "size=8192k"}} {
 		found := false
 		for line := range strings.Lines(got) {
 			fields := strings.Fields(line)
@@ -138,7 +138,7 @@ func tmpfs(c *check) {
 }
 
 func sysctls(c *check) {
-	c.need(Kernel)
+	c.need(Kernel, Sysctls)
 	s := c.sandbox()
 	c.equal("system control", c.output(s, func(spec *runtime.ContainerSpec) {
 		spec.Sysctls = map[string]string{"kernel.msgmax": "4242"}

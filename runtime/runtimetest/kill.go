@@ -81,6 +81,9 @@ func killEndsChildren(c *check) {
 	c.need(Kernel)
 	s := c.sandbox()
 	for _, share := range []bool{false, true} {
+		if share && c.lacks(SharedPID) {
+			return
+		}
 		if share {
 			s = c.sandbox(func(s *runtime.SandboxSpec) { s.SharePID = true })
 		}

@@ -63,7 +63,7 @@ func outOfMemoryTaskLimit(c *check) {
 
 // processLimit wants a fork bomb to stop at the sandbox's limit, and others to have processes.
 func processLimit(c *check) {
-	c.need(Kernel)
+	c.need(Kernel, ProcessLimit)
 	s, other := c.sandbox(func(s *runtime.SandboxSpec) { s.PIDs = 48 }), c.sandbox()
 	c.equal("beyond the limit", c.output(s, nil, "fork 100"), "fork: resource temporarily unavailable\n")
 	c.equal("another sandbox", c.output(other, nil, "fork 100"), "forked\n")

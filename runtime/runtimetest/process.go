@@ -91,9 +91,16 @@ func badCommand(c *check) {
 		spec := c.spec(s)
 		spec.Entrypoint, spec.Command = args, nil
 		err := c.Driver.CreateContainer(c.ctx, spec)
-		c.want("CreateContainer of "+args[0], err, runtime.ErrCommandNotFound)
+		if c.lacks(EarlyCommand) {
+			c.ok("CreateContainer", err)
+			err = c.Driver.Start(c.ctx, spec.ID)
+		}
+		c.want("CreateContainer or Start of "+args[0], err, runtime.ErrCommandNotFound)
 		if err != nil && !strings.Contains(err.Error(), args[0]) {
 			c.t.Errorf("%q does not name %s", err, args[0])
+		}
+		if c.lacks(EarlyCommand) {
+			c.ok("RemoveContainer", c.Driver.RemoveContainer(c.ctx, spec.ID))
 		}
 		if _, ok := c.status(spec.ID); ok {
 			c.t.Errorf("the container that could not be made for %s is listed", args[0])

@@ -79,7 +79,7 @@ func restartStorage(c *check) {
 
 func (c *check) keepsFiles(s runtime.SandboxSpec) {
 	c.t.Helper()
-	spec := c.start(c.spec(s, "exists /tmp/kept", "write /tmp/kept", "exit 3"))
+	spec := c.start(c.spec(s, "exists /work/kept", "write /work/kept", "exit 3"))
 	c.wait(spec.ID)
 	c.again(spec.ID, 1)
 	if exit := c.wait(spec.ID); exit.Code != 3 {

@@ -57,7 +57,7 @@ func netNS(c *check) {
 
 // noNetwork has a container, and one that is made again for another run, be alone beside others in the sandbox's network.
 func noNetwork(c *check) {
-	c.need(Kernel)
+	c.need(Kernel, NamespaceNames)
 	s := c.sandbox(func(s *runtime.SandboxSpec) { s.NetNS, s.Hostname = c.NetNS, "shared" })
 	const link = "link /proc/self/ns/net"
 	alone := func(spec *runtime.ContainerSpec) { spec.NoNetwork, spec.Hostname = true, "alone" }
@@ -86,7 +86,7 @@ func countOf(text, word string) string {
 }
 
 func sharedPID(c *check) {
-	c.need(Kernel)
+	c.need(Kernel, SharedPID)
 	s := c.sandbox(func(s *runtime.SandboxSpec) { s.SharePID = true })
 	first := c.start(c.spec(s, "out up", "hang"))
 	c.awaitLog(first.Log, "up")
