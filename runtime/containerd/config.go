@@ -23,6 +23,11 @@ type Config struct {
 	Dir string
 
 	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin. "" is runc.
+	//
+	// A program of the name runsc is gVisor, with a kernel of its own for each container, and gets the flags that it needs
+	// to share the sandbox's network. It lacks SandboxSpec.SharePID, which is refused, system controls, abstract sockets
+	// between containers, and the kill of an Exec whose process catches signals; a program that is not in the image is
+	// found out by Start. While a container exists, its environment with the secrets in it is in a file below Dir.
 	Runtime string
 
 	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd

@@ -18,9 +18,10 @@ const gVisor = "runsc"
 //     away from the interface and gives them to one container;
 //   - the definition's capabilities say who may use raw sockets;
 //   - what it writes is in its root file system, where it is counted, limited and found by a restart, instead of memory;
+//   - containers reach each other by the Unix sockets in volumes that they share, as the log router of FireLens needs;
 //   - each of its file servers has an empty network namespace of its own, where a shared one stays mounted.
 func gVisorFlags() []string {
-	return []string{"--network=host", "--net-raw", "--overlay2=none", "--gofer-network-namespace=new"}
+	return []string{"--network=host", "--net-raw", "--overlay2=none", "--gofer-network-namespace=new", "--host-uds=all"}
 }
 
 func (d *Driver) isGVisor() bool { return filepath.Base(d.cfg.Runtime) == gVisor }

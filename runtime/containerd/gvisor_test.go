@@ -19,5 +19,5 @@ func TestGVisorSuite(t *testing.T) {
 	}
 	lane.Root(t)
 	embedSuite(t, *runsc, runtimetest.SharedPID, runtimetest.EarlyCommand, runtimetest.NamespaceNames, runtimetest.Sysctls,
-		runtimetest.ProcessLimit, runtimetest.ExecKill)
+		runtimetest.ProcessLimit, runtimetest.MemoryVictim, runtimetest.ExecKill)
 }

@@ -55,6 +55,7 @@ const (
 	NamespaceNames Feature = "names of namespaces in /proc"
 	Sysctls        Feature = "system controls"
 	ProcessLimit   Feature = "limit of processes that a program survives"
+	MemoryVictim   Feature = "certainty about who of a sandbox runs out of memory" // it may be another container
 	ExecKill       Feature = "kill of processes of Exec that catch signals"
 )
 

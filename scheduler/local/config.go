@@ -35,7 +35,8 @@ type Config struct {
 	// containerd in this process, which needs no daemon and shares nothing with one.
 	Containerd string
 
-	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc.
+	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc. crun does the same. With gVisor's runsc each container
+	// has a kernel of its own, for code that is not trusted at all; containerd.Config.Runtime says what it lacks.
 	Runtime string
 
 	// CgroupManager is who makes the cgroups of tasks: "cgroupfs" is the cluster itself, "systemd" a scope of systemd's

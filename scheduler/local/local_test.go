@@ -5,6 +5,7 @@ package local_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -28,6 +29,8 @@ import (
 	"github.com/fardel-io/fardel/task"
 )
 
+var ociRuntime = flag.String("oci-runtime", "", "the OCI `runtime` of most tests; runc without it")
+
 // needRoot skips a test that runs real tasks where that is not possible.
 func needRoot(t *testing.T) {
 	t.Helper()
@@ -41,7 +44,7 @@ func needRoot(t *testing.T) {
 func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 	t.Helper()
 	needRoot(t)
-	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c")}
+	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c"), Runtime: *ociRuntime}
 	for _, f := range change {
 		f(&cfg)
 	}
