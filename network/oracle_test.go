@@ -90,6 +90,10 @@ func (o oracle) plain(a netip.Addr) bool {
 
 func (o oracle) arrivesFromElsewhere() bool {
 	f := o.f
+	if e, port, ok := o.leads(); ok {
+		o.f.DestinationPort = port
+		return o.reached(o.vpcOf(e)) && (f.FromHost || o.invited(e))
+	}
 	pooled := o.pooled(f.Destination)
 	holders := 0
 	for _, e := range o.s.ENIs {
@@ -109,6 +113,36 @@ func (o oracle) arrivesFromElsewhere() bool {
 	return o.comesIn(place{source: f.Source, dest: f.Destination}, false)
 }
 
+// leads returns the ENI that publishes the port of the machine that a packet goes to, and the port of the ENI.
+func (o oracle) leads() (network.ENI, uint16, bool) {
+	for _, e := range o.s.ENIs {
+		for _, p := range e.PublishedPorts {
+			here := p.HostAddress == o.f.Destination || p.HostAddress.String() == "0.0.0.0"
+			if o.f.ToHost && here && p.HostPort == o.f.DestinationPort && number(p.Protocol) == number(o.f.Protocol) {
+				return e, p.Port, true
+			}
+		}
+	}
+	return network.ENI{}, 0, false
+}
+
+// invited reports whether an ENI gets a packet from the outside to a port of the machine that it publishes.
+func (o oracle) invited(e network.ENI) bool {
+	for _, v := range o.s.VPCs {
+		for _, c := range v.CIDRs {
+			if c.Contains(o.f.Source) {
+				return false
+			}
+		}
+	}
+	for _, g := range o.s.InternetGateways {
+		if g.VPC == o.vpcOf(e) {
+			return o.target(e.Subnet, o.f.Source) == g.ID && o.listed(e.Subnet, false, o.f.Source) && o.grouped(e, false, o.f.Source)
+		}
+	}
+	return false
+}
+
 // hostReaches reports whether some ENI has the address, in a VPC that the host has a way to.
 func (o oracle) hostReaches(a netip.Addr) bool {
 	for _, e := range o.s.ENIs {
@@ -118,25 +152,29 @@ func (o oracle) hostReaches(a netip.Addr) bool {
 		if e.PrivateIPv4 != a {
 			continue
 		}
-		// A VPC has a way if none before it that has one overlaps.
-		ways := map[string]bool{}
-		for i, v := range o.s.VPCs {
-			ways[v.ID] = true
-			for _, before := range o.s.VPCs[:i] {
-				for _, x := range before.CIDRs {
-					for _, y := range v.CIDRs {
-						if ways[before.ID] && x.Overlaps(y) {
-							ways[v.ID] = false
-						}
-					}
-				}
-			}
-		}
-		if ways[o.vpcOf(e)] {
+		if o.reached(o.vpcOf(e)) {
 			return true
 		}
 	}
 	return false
+}
+
+// reached reports whether the host has a way to a VPC: if none before it that has one overlaps.
+func (o oracle) reached(vpc string) bool {
+	ways := map[string]bool{}
+	for i, v := range o.s.VPCs {
+		ways[v.ID] = true
+		for _, before := range o.s.VPCs[:i] {
+			for _, x := range before.CIDRs {
+				for _, y := range v.CIDRs {
+					if ways[before.ID] && x.Overlaps(y) {
+						ways[v.ID] = false
+					}
+				}
+			}
+		}
+	}
+	return ways[vpc]
 }
 
 func (o oracle) vpcOf(e network.ENI) string {

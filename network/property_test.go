@@ -201,6 +201,9 @@ func TestPropertyStrangers(t *testing.T) {
 		sender, _ := s.ENI(f.ENI)
 		for _, e := range s.ENIs {
 			public, _ := s.PublicIPv4(e)
+			concerned[e.ID] = slices.ContainsFunc(e.PublishedPorts, func(p network.PublishedPort) bool {
+				return p.Takes(f.Protocol, netip.AddrPortFrom(f.Destination, f.DestinationPort))
+			}) || concerned[e.ID]
 			// One with the sender's address in another VPC counts: rules that name groups of peers go by addresses.
 			for _, a := range []netip.Addr{f.Source, f.Destination, sender.PrivateIPv4, sender.IPv6} {
 				concerned[e.ID] = concerned[e.ID] || a.IsValid() && (a == e.PrivateIPv4 || a == e.IPv6 || a == public)

@@ -271,6 +271,9 @@ func (p *prober) take(name string, got received) bool {
 	if name == "outside" && (tr.from == name || tr.from == "host") {
 		return false // what the host does not know goes there, as from any host
 	}
+	if name == "host" && tr.flow.ToHost && tr.flow.ENI == "" {
+		return false // what the machine itself does at ports that no ENI publishes is its own business
+	}
 	tr.at, tr.source, tr.dst = name, got.source, got.dst
 	if at := p.places[name]; at.links && (got.number == unix.IPPROTO_UDP || got.number == 253) {
 		f := network.Flow{SourcePort: got.dstPort, DestinationPort: got.sourcePort}

@@ -10,7 +10,7 @@ import (
 // ENIs that come and go. s stays as it is.
 func (g *Generator) Change(s network.State) network.State {
 	for {
-		b := &builder{Generator: g, s: clone(s), alloc: network.NewAllocator(s), publicNext: 100 + g.IntN(100)}
+		b := &builder{Generator: g, s: s.Clone(), alloc: network.NewAllocator(s), publicNext: 100 + g.IntN(100)}
 		g.made++
 		for range 1 + g.IntN(3) {
 			b.change()
@@ -23,7 +23,7 @@ func (g *Generator) Change(s network.State) network.State {
 
 func (b *builder) change() {
 	s := &b.s
-	switch b.IntN(8) {
+	switch b.IntN(9) {
 	case 0:
 		i := b.IntN(len(s.SecurityGroups))
 		s.SecurityGroups[i].Ingress = b.rules(s.SecurityGroups[i])
@@ -53,6 +53,12 @@ func (b *builder) change() {
 		}
 	case 6:
 		b.another()
+	case 7:
+		if b.has(PublishedPorts) {
+			e := &s.ENIs[b.IntN(len(s.ENIs))]
+			e.PublishedPorts = nil
+			e.PublishedPorts = b.hostPorts()
+		}
 	default:
 		if len(s.NetworkACLs) > 0 {
 			a := &s.NetworkACLs[b.IntN(len(s.NetworkACLs))]

@@ -47,7 +47,7 @@ func (g *Generator) flow(s network.State) network.Flow {
 	from := pick(g, s.ENIs...)
 	f.ENI = from.ID
 	six := from.IPv6.IsValid() && g.chance(3)
-	switch kind := g.IntN(40); {
+	switch kind := g.IntN(44); {
 	case kind < 18:
 		f.Destination = g.neighbour(s, from, six)
 	case kind < 22:
@@ -64,6 +64,9 @@ func (g *Generator) flow(s network.State) network.Flow {
 		f.Destination = pick(g, append(network.EndpointAddrs(), s.VPCs[0].Resolver())...)
 	case kind < 39:
 		f.Destination = pick(g, addr("169.254.169.254"), addr("10.0.0.1"), addr("10.0.0.250"), addr("224.0.0.251"), addr("10.200.0.1"))
+	case kind < 43 && !g.cfg.NoHostFlows:
+		g.toPublished(s, &f)
+		return f
 	default:
 		f.Destination = g.neighbour(s, from, six)
 		f.Source = pick(g, address(pick(g, s.ENIs...), six), pick(g, s.ENIs...).PrivateIPv4, addr("10.0.0.250"))

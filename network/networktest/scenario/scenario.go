@@ -21,7 +21,8 @@ const (
 	NATGateways             // need PublicAddresses
 	Peering
 	PrefixLists
-	Forwarding // ENIs without source/destination check, and as targets of routes
+	Forwarding     // ENIs without source/destination check, and as targets of routes
+	PublishedPorts // ports of the machine that lead to ENIs
 )
 
 // Config says how large and how colourful states are. The zero value is three VPCs with everything.
@@ -35,7 +36,7 @@ type Config struct {
 	PublicPool  netip.Prefix // IPv4, /24 or larger; the zero value is 203.0.113.0/24
 	Outside     []netip.Addr // of machines outside, both families; nil is 198.51.100.7, 198.51.100.200 and fd00:0:0:ffff::7
 	HostAddrs   []netip.Addr // of the machine itself, which it can send from; nil is 192.0.2.10
-	NoHostFlows bool         // the machine itself neither sends nor is sent to
+	NoHostFlows bool         // the machine itself neither sends nor is sent to, at ports that ENIs publish either
 }
 
 // Generator makes states and packets. It is not safe for concurrent use.
@@ -109,6 +110,9 @@ func (g *Generator) State() network.State {
 		b.groups(v)
 	}
 	b.enis()
+	if g.has(PublishedPorts) {
+		b.published()
+	}
 	for _, v := range b.s.VPCs {
 		b.tables(v)
 		if g.has(NetworkACLs) {

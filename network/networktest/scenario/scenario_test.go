@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/fardel-io/fardel/network"
@@ -53,7 +54,7 @@ func TestStates(t *testing.T) {
 		t.Errorf("%d of %d packets arrive and %d are answered", allowed, total, connected)
 	}
 	for _, c := range []network.Check{network.CheckSource, network.CheckDestination, network.CheckEgress, network.CheckACLEgress, network.CheckRoute,
-		network.CheckNAT, network.CheckGateway, network.CheckPeering, network.CheckACLIngress, network.CheckForward, network.CheckIngress} {
+		network.CheckNAT, network.CheckGateway, network.CheckPeering, network.CheckACLIngress, network.CheckForward, network.CheckIngress, network.CheckPublished} {
 		if decided[c] < total/2000 || decided[c] == 0 {
 			t.Errorf("the check %s denies only %d of %d packets", c, decided[c], total)
 		}
@@ -70,7 +71,7 @@ func count(features map[string]int, s network.State) {
 		"IPv6": len(s.VPCs[0].IPv6CIDRs) > 0, "secondary CIDRs": len(s.VPCs[0].CIDRs) > 1, "ACLs": len(s.NetworkACLs) > 0,
 		"NAT gateways": len(s.NATGateways) > 0, "peering": len(s.VPCPeeringConnections) > 0, "prefix lists": len(s.PrefixLists) > 0,
 		"elastic addresses": len(s.Addresses) > 0, "egress-only gateways": len(s.EgressOnlyInternetGateways) > 0,
-		"several tables": len(s.RouteTables) > len(s.VPCs), "same addresses": len(s.VPCs) > 1 && s.VPCs[0].CIDRs[0] == s.VPCs[1].CIDRs[0],
+		"several tables": len(s.RouteTables) > len(s.VPCs), "published ports": slices.ContainsFunc(s.ENIs, func(e network.ENI) bool { return len(e.PublishedPorts) > 0 }), "same addresses": len(s.VPCs) > 1 && s.VPCs[0].CIDRs[0] == s.VPCs[1].CIDRs[0],
 	} {
 		if has {
 			features[name]++

@@ -76,6 +76,7 @@ func parts(s network.State) []part {
 	}
 	for i, e := range s.ENIs {
 		within("eni", i, "carried", len(e.SecurityGroups))
+		within("eni", i, "published", len(e.PublishedPorts))
 	}
 	return all
 }
@@ -86,7 +87,7 @@ func without(s network.State, dropped []part) network.State {
 	for _, p := range dropped {
 		gone[p] = true
 	}
-	s = clone(s)
+	s = s.Clone()
 	for i := range s.RouteTables {
 		s.RouteTables[i].Routes = drop(s.RouteTables[i].Routes, gone, part{"table", i, "route", 0})
 	}
@@ -99,6 +100,7 @@ func without(s network.State, dropped []part) network.State {
 	}
 	for i := range s.ENIs {
 		s.ENIs[i].SecurityGroups = drop(s.ENIs[i].SecurityGroups, gone, part{"eni", i, "carried", 0})
+		s.ENIs[i].PublishedPorts = drop(s.ENIs[i].PublishedPorts, gone, part{"eni", i, "published", 0})
 	}
 	s.VPCs = drop(s.VPCs, gone, part{list: "vpc"})
 	s.Subnets = drop(s.Subnets, gone, part{list: "subnet"})
@@ -204,46 +206,4 @@ func exists(s network.State, r network.Route) bool {
 
 func keep[T any](list *[]T, is func(T) bool) {
 	*list = slices.DeleteFunc(*list, func(x T) bool { return !is(x) })
-}
-
-// clone copies a state so far that its lists can be edited.
-func clone(s network.State) network.State {
-	s.VPCs = slices.Clone(s.VPCs)
-	s.Subnets = slices.Clone(s.Subnets)
-	s.InternetGateways = slices.Clone(s.InternetGateways)
-	s.EgressOnlyInternetGateways = slices.Clone(s.EgressOnlyInternetGateways)
-	s.NATGateways = slices.Clone(s.NATGateways)
-	s.VPCPeeringConnections = slices.Clone(s.VPCPeeringConnections)
-	s.PublicIPv4Pools = slices.Clone(s.PublicIPv4Pools)
-	s.Addresses = slices.Clone(s.Addresses)
-	s.PrefixLists = slices.Clone(s.PrefixLists)
-	s.ENIs = slices.Clone(s.ENIs)
-	for i := range s.ENIs {
-		s.ENIs[i].SecurityGroups = slices.Clone(s.ENIs[i].SecurityGroups)
-	}
-	s.SecurityGroups = slices.Clone(s.SecurityGroups)
-	for i := range s.SecurityGroups {
-		g := &s.SecurityGroups[i]
-		g.Ingress, g.Egress = cloneRules(g.Ingress), cloneRules(g.Egress)
-	}
-	s.NetworkACLs = slices.Clone(s.NetworkACLs)
-	for i := range s.NetworkACLs {
-		a := &s.NetworkACLs[i]
-		a.Entries, a.Subnets = slices.Clone(a.Entries), slices.Clone(a.Subnets)
-	}
-	s.RouteTables = slices.Clone(s.RouteTables)
-	for i := range s.RouteTables {
-		t := &s.RouteTables[i]
-		t.Routes, t.Subnets = slices.Clone(t.Routes), slices.Clone(t.Subnets)
-	}
-	return s
-}
-
-func cloneRules(rules []network.Rule) []network.Rule {
-	rules = slices.Clone(rules)
-	for i := range rules {
-		r := &rules[i]
-		r.Groups, r.PrefixLists = slices.Clone(r.Groups), slices.Clone(r.PrefixLists)
-	}
-	return rules
 }
