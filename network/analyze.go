@@ -11,8 +11,9 @@ import (
 type NetworkInsightsPath struct {
 	Source          string     // ID of an ENI; or of an internet gateway, for the outside; or "" for the host
 	SourceIP        netip.Addr // of the outside or the host; the zero value is any, which only rules for everything match
-	Destination     string     // ID of an ENI, of which all addresses are tried that the source can use; "" if there is a DestinationIP
+	Destination     string     // ID of an ENI, of which all addresses are tried that the source can use, and the ports of the machine that lead to its DestinationPort; "" if there is a DestinationIP
 	DestinationIP   netip.Addr // instead: any address, such as one outside
+	ToHost          bool       // DestinationIP is an address of the machine itself, and DestinationPort one of its ports; see [PublishedPort]
 	Protocol        Protocol   // "" is TCP
 	SourcePort      uint16     // TCP and UDP: where the answer goes; 0 is 49152, the first of the ephemeral ports
 	DestinationPort uint16     // TCP and UDP
@@ -26,7 +27,7 @@ const ephemeral = 49152
 // A NetworkInsightsAnalysis is the answer to a [NetworkInsightsPath].
 type NetworkInsightsAnalysis struct {
 	NetworkPathFound bool           // a packet arrives on one of the ways, and its answer comes back
-	Paths            []AnalyzedPath // one for each address of the destination that the source can use
+	Paths            []AnalyzedPath // one for each address of the destination that the source can use, and for each port of the machine that leads there
 }
 
 // An AnalyzedPath is the way to one address.
@@ -103,6 +104,7 @@ func (p NetworkInsightsPath) flows(s State) []Flow {
 		flows = append(flows, f)
 	}
 	if p.Destination == "" {
+		f.ToHost = p.ToHost
 		add(p.DestinationIP)
 		return flows
 	}
@@ -117,6 +119,16 @@ func (p NetworkInsightsPath) flows(s State) []Flow {
 	}
 	if from.ID != to.ID {
 		add(public)
+	}
+	if f.ENI != "" {
+		return flows
+	}
+	f.ToHost = true
+	for _, x := range to.PublishedPorts {
+		if x.Port == p.DestinationPort && x.Protocol.Is(f.Protocol) && (f.FromHost || !x.HostAddress.IsLoopback()) {
+			f.DestinationPort = x.HostPort
+			add(x.HostAddress)
+		}
 	}
 	return flows
 }
@@ -152,7 +164,14 @@ func (p AnalyzedPath) String() string {
 		result = "its answer is denied"
 	}
 	what := traffic{p.Flow.Protocol, int(p.Flow.DestinationPort), int(p.Flow.DestinationPort), int(p.Flow.ICMPType), int(p.Flow.ICMPCode)}
-	fmt.Fprintf(&b, "%s to %s: %s\n", what, p.Flow.Destination, result)
+	to := p.Flow.Destination.String()
+	switch {
+	case p.Flow.ToHost && p.Flow.Destination.IsUnspecified():
+		to = "the machine"
+	case p.Flow.ToHost:
+		to += " of the machine"
+	}
+	fmt.Fprintf(&b, "%s to %s: %s\n", what, to, result)
 	write := func(mark string, hops []Hop) {
 		for _, h := range hops {
 			sign := "+"

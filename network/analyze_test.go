@@ -2,6 +2,7 @@ package network_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/fardel-io/fardel/network"
@@ -32,6 +33,20 @@ func TestAnalyze(t *testing.T) {
 		{"from the outside to what is private", network.NetworkInsightsPath{Source: "igw-0000000a", Destination: db, DestinationPort: 5432}, nil, "false"},
 		{"from the host", network.NetworkInsightsPath{Destination: db, DestinationPort: 1}, nil, "true 10.9.0.10[]"},
 		{"ping has one version", network.NetworkInsightsPath{Source: app, Destination: web, Protocol: network.ICMP, ICMPType: 8}, nil, "true 10.0.1.10[] 203.0.113.2[]"},
+		{"from the outside to published ports", network.NetworkInsightsPath{Source: "igw-0000000a", SourceIP: ip("198.51.100.7"), Destination: web, DestinationPort: 443}, publishing,
+			"true 2001:db8:a:1::10[] 203.0.113.2[] 0.0.0.0[] 192.0.2.10[]"},
+		{"from the host to published ports", network.NetworkInsightsPath{Destination: web, DestinationPort: 443}, publishing,
+			"true 10.0.1.10[] 2001:db8:a:1::10[] 203.0.113.2[] 0.0.0.0[] 127.0.0.1[] 192.0.2.10[]"},
+		{"to a published port that the group does not allow", network.NetworkInsightsPath{Source: "igw-0000000a", SourceIP: ip("198.51.100.7"), DestinationIP: ip("192.0.2.10"), ToHost: true, DestinationPort: 8083}, publishing,
+			"false 192.0.2.10[ingress]"},
+		{"to a published port of a private subnet", network.NetworkInsightsPath{Source: "igw-0000000a", SourceIP: ip("198.51.100.7"), Destination: db, DestinationPort: 5432}, publishing,
+			"false 0.0.0.0[route]"},
+		{"to a published port over UDP", network.NetworkInsightsPath{Source: "igw-0000000a", SourceIP: ip("198.51.100.7"), DestinationIP: ip("192.0.2.10"), ToHost: true, Protocol: network.UDP, DestinationPort: 8080}, publishing,
+			"false 192.0.2.10[route]"},
+		{"from an ENI, for which ports of the machine are not", network.NetworkInsightsPath{Source: app, Destination: web, DestinationPort: 443}, publishing,
+			"true 10.0.1.10[] 2001:db8:a:1::10[] 203.0.113.2[]"},
+		{"from an ENI to a port of the machine", network.NetworkInsightsPath{Source: web, DestinationIP: ip("192.0.2.10"), ToHost: true, DestinationPort: 8080}, publishing,
+			"false 192.0.2.10[destination]"},
 		{"nobody", network.NetworkInsightsPath{Source: "eni-00000000", Destination: "eni-00000001"}, nil, "false"},
 	}
 	for _, tt := range tests {
@@ -56,13 +71,34 @@ func TestAnalyze(t *testing.T) {
 	}
 }
 
+// publishing has two ENIs publish ports.
+func publishing(s *network.State) {
+	port := func(at string, host, port uint16) network.PublishedPort {
+		return network.PublishedPort{HostAddress: ip(at), HostPort: host, Protocol: network.TCP, Port: port}
+	}
+	s.ENIs[0].PublishedPorts = []network.PublishedPort{port("0.0.0.0", 8080, 443), port("127.0.0.1", 8081, 443), port("192.0.2.10", 8082, 443), port("0.0.0.0", 8083, 80)}
+	s.ENIs[2].PublishedPorts = []network.PublishedPort{port("0.0.0.0", 9000, 5432)}
+}
+
+// TestAnalyzedPathNamesTheMachine checks how ports of the machine are told from addresses of ENIs.
+func TestAnalyzedPathNamesTheMachine(t *testing.T) {
+	s := campus(t)
+	publishing(&s)
+	got := network.Analyze(s, network.NetworkInsightsPath{Source: "igw-0000000a", SourceIP: ip("198.51.100.7"), Destination: s.ENIs[0].ID, DestinationPort: 443}).String()
+	for _, want := range []string{"tcp 8080 to the machine: allowed\n", "tcp 8082 to 192.0.2.10 of the machine: allowed\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s in it", got, want)
+		}
+	}
+}
+
 // TestAnalyzeExplains checks on random packets that what does not connect is explained, and the rest is not.
 func TestAnalyzeExplains(t *testing.T) {
 	for seed := range uint64(20) {
 		g := scenario.New(scenario.Config{Seed: seed})
 		s := g.State()
 		for _, f := range g.Flows(s, 40) {
-			p := network.NetworkInsightsPath{Source: f.ENI, SourceIP: f.Source, DestinationIP: f.Destination, Protocol: f.Protocol,
+			p := network.NetworkInsightsPath{Source: f.ENI, SourceIP: f.Source, DestinationIP: f.Destination, ToHost: f.ToHost, Protocol: f.Protocol,
 				SourcePort: f.SourcePort, DestinationPort: f.DestinationPort, ICMPType: f.ICMPType}
 			for _, path := range network.Analyze(s, p).Paths {
 				first := path.Verdict.Decision()

@@ -278,9 +278,7 @@ func (w *walk) fromOutside() {
 		w.hop(CheckSource, "", -1, false, "%s is an address of %s, and cannot come from elsewhere", w.source, w.privateOf(w.source))
 	case published:
 		w.hop(CheckSource, "", -1, true, "the outside sends")
-		if w.unicast() {
-			w.enterPublished(to, p)
-		}
+		w.enterPublished(to, p)
 	case held && f.Established:
 		w.answerFromOutside()
 	case held && w.dest.Is4():

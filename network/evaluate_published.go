@@ -40,6 +40,10 @@ func (w *walk) fromHostPublished(to ENI, p PublishedPort) {
 
 // enterPublished takes a packet from elsewhere to the ENI.
 func (w *walk) enterPublished(to ENI, p PublishedPort) {
+	if !w.source.Is4() {
+		w.hop(CheckDestination, "", -1, false, "%s is of another version of IP than the source", w.dest)
+		return
+	}
 	if !w.publish(to, p) {
 		return
 	}

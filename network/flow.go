@@ -9,7 +9,7 @@ type Flow struct {
 	FromHost        bool       // the machine that the tasks run on sends
 	Source          netip.Addr // source address; the zero value is the ENI's own, or some address of the host or the outside that only rules for everything match
 	Destination     netip.Addr // private or public
-	ToHost          bool       // Destination is an address of the machine itself; see [PublishedPort]
+	ToHost          bool       // Destination is an address of the machine itself, or 0.0.0.0 for any that it has beside the loopback's; see [PublishedPort]
 	Protocol        Protocol
 	SourcePort      uint16 // TCP and UDP
 	DestinationPort uint16 // TCP and UDP
