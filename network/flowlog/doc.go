@@ -1,7 +1,7 @@
 // Package flowlog is the flow log of a VPC: records of which flows the network let through and which it did not, in the
 // format of AWS's versions 2 to 5, their aggregation, and files to write them to.
 //
-//	file, err := flowlog.OpenFile("/var/log/myapp/flow.log", flowlog.DefaultFormat())
+//	file, err := flowlog.OpenFile(flowlog.FileConfig{Path: "/var/log/myapp/flow.log"})
 //	collector, err := flowlog.NewCollector(flowlog.CollectorConfig{Counter: fabric, State: state, Sink: file,
 //		Logs: []flowlog.Log{{ID: "fl-…", ResourceID: "vpc-…"}}})
 //	err = collector.Run(ctx) // blocks

@@ -244,7 +244,7 @@ func TestFile(t *testing.T) {
 	}
 	write := func(ids ...string) {
 		t.Helper()
-		f, err := OpenFile(path, format)
+		f, err := OpenFile(FileConfig{Path: path, Format: format})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestFile(t *testing.T) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if _, err := OpenFile(path, DefaultFormat()); !errors.Is(err, ErrInvalid) {
+	if _, err := OpenFile(FileConfig{Path: path}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("another format: %v, want %v", err, ErrInvalid)
 	}
 }

@@ -21,8 +21,14 @@ type FlowLogs struct {
 	// one, the same every time.
 	Logs []flowlog.Log
 
-	// Sink takes the records. Nil is a file for each log, Dir/flowlogs/<ID>.log, which grows without end.
+	// Sink takes the records. Nil is a file for each log, Dir/flowlogs/<ID>.log, and when that is full <ID>.log.1 and so on,
+	// the oldest being removed.
 	Sink flowlog.Sink
+
+	// MaxFileBytes is how large one of these files gets, at least 4096 bytes; 0 is 64 MiB. MaxFiles is how many of them
+	// each log has at most; 0 is 8. So a log takes 512 MiB at most.
+	MaxFileBytes int64
+	MaxFiles     int
 
 	// Poll is how often packets are counted; 0 is 10 s. No time in a record is more exact.
 	Poll time.Duration
@@ -49,7 +55,7 @@ func (c *Cluster) flowCollector(cfg Config) (*flowlog.Collector, error) {
 		}
 	}
 	if f.Sink == nil {
-		files, err := openFlowFiles(filepath.Join(cfg.Dir, "flowlogs"), logs)
+		files, err := openFlowFiles(filepath.Join(cfg.Dir, "flowlogs"), logs, flowlog.FileConfig{MaxBytes: f.MaxFileBytes, MaxFiles: f.MaxFiles})
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +96,7 @@ func (c *Cluster) beginToCount(ctx context.Context) error {
 // flowFiles writes each log to a file of its own.
 type flowFiles map[string]*flowlog.File
 
-func openFlowFiles(dir string, logs []flowlog.Log) (flowFiles, error) {
+func openFlowFiles(dir string, logs []flowlog.Log, cfg flowlog.FileConfig) (flowFiles, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("local: directory of flow logs: %w", err)
 	}
@@ -99,9 +105,10 @@ func openFlowFiles(dir string, logs []flowlog.Log) (flowFiles, error) {
 		if files[l.ID] != nil || filepath.Base(l.ID) != l.ID {
 			return nil, errors.Join(fmt.Errorf("local: Config.FlowLogs: the ID %q must name a file, and one log only", l.ID), files.close())
 		}
-		f, err := flowlog.OpenFile(filepath.Join(dir, l.ID+".log"), l.Format)
+		cfg.Path, cfg.Format = filepath.Join(dir, l.ID+".log"), l.Format
+		f, err := flowlog.OpenFile(cfg)
 		if err != nil {
-			return nil, errors.Join(err, files.close())
+			return nil, errors.Join(fmt.Errorf("local: Config.FlowLogs: %w", err), files.close())
 		}
 		files[l.ID] = f
 	}

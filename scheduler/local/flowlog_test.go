@@ -128,11 +128,15 @@ func TestFlowLogs(t *testing.T) {
 func TestFlowLogsInvalid(t *testing.T) {
 	needRoot(t)
 	for name, l := range map[string]flowlog.Log{
-		"resource": {ResourceID: "rtb-1"}, "traffic": {TrafficType: "SOME"}, "a path": {ID: "../fl"},
+		"resource": {ResourceID: "rtb-1"}, "traffic": {TrafficType: "SOME"}, "a path": {ID: "../fl"}, "size of files": {},
 	} {
 		dir := filepath.Join(t.TempDir(), "c")
 		before := leaktest.Take(t, dir, local.Owner(dir))
-		c, err := local.Open(t.Context(), local.Config{Dir: dir, FlowLogs: &local.FlowLogs{Logs: []flowlog.Log{l}}})
+		logs := &local.FlowLogs{Logs: []flowlog.Log{l}}
+		if name == "size of files" {
+			logs.MaxFileBytes = 1
+		}
+		c, err := local.Open(t.Context(), local.Config{Dir: dir, FlowLogs: logs})
 		if err == nil {
 			err = errors.Join(errors.New("it is open"), c.Close())
 		}
