@@ -72,6 +72,13 @@ type Stater interface {
 	Stats(ctx context.Context, id string) (Stats, error)
 }
 
+// A StorageReporter says what a sandbox keeps its files with. Optional.
+type StorageReporter interface {
+	// Storage asks the kernel and the driver's records and reads no directory: it costs the same however many files there
+	// are. [ErrNotFound] if there is no such sandbox.
+	Storage(ctx context.Context, sandboxID string) (Storage, error)
+}
+
 // A LogReader reads what containers wrote. Optional; a driver without one has its output read by a log driver.
 type LogReader interface {
 	// OpenLog opens the log of the container whose spec had this Log path, as it is so far. Read returns io.EOF at the

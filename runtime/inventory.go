@@ -70,6 +70,17 @@ type Stats struct {
 	CPUPressure, MemoryPressure, IOPressure Pressure
 }
 
+// Storage is what a sandbox keeps its files with.
+type Storage struct {
+	// Size is that of the sandbox's own disk in bytes, 0 if it has none, and Free what can still be written to it. The rest
+	// is what its containers and volumes hold, and what the file system takes for itself.
+	Size, Free uint64
+
+	// Snapshotters are what the root file systems of its containers come from, such as overlayfs, by ID. They have those
+	// that were created and not removed.
+	Snapshotters map[string]string
+}
+
 // BlockIO is traffic with one block device.
 type BlockIO struct {
 	Major, Minor uint64 // device number

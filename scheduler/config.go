@@ -102,7 +102,8 @@ type Config struct {
 
 	// EnforceDefaultStorage gives every Fargate task a disk of its own, of 20 GiB if its definition asks for no size (ECS), so
 	// that no task can fill the file system of Dir beyond that. Otherwise only those whose definition has ephemeralStorage
-	// get one. To make a disk and mount it adds some 50 ms or more to a launch.
+	// get one. To make a disk and mount it adds some 50 ms or more to a launch. Tasks with a disk are told at the metadata
+	// endpoint how much of it is used, EphemeralStorageMetrics; for others that would take reading all their directories.
 	EnforceDefaultStorage bool
 
 	// LogLimit is how many bytes of each container's output are kept here, the oldest being dropped; in mode "blocking" a

@@ -20,13 +20,14 @@ type Driver struct {
 }
 
 var (
-	_ runtime.Driver     = (*Driver)(nil)
-	_ runtime.Execer     = (*Driver)(nil)
-	_ runtime.Stater     = (*Driver)(nil)
-	_ runtime.Restarter  = (*Driver)(nil)
-	_ runtime.LogReader  = (*Driver)(nil)
-	_ runtime.LogTailer  = (*Driver)(nil)
-	_ runtime.ImageStore = (*Driver)(nil)
+	_ runtime.Driver          = (*Driver)(nil)
+	_ runtime.Execer          = (*Driver)(nil)
+	_ runtime.Stater          = (*Driver)(nil)
+	_ runtime.Restarter       = (*Driver)(nil)
+	_ runtime.StorageReporter = (*Driver)(nil)
+	_ runtime.LogReader       = (*Driver)(nil)
+	_ runtime.LogTailer       = (*Driver)(nil)
+	_ runtime.ImageStore      = (*Driver)(nil)
 
 	_ runtime.ImageCollector = (*Driver)(nil)
 )

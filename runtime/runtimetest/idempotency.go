@@ -112,6 +112,10 @@ func unknown(c *check) {
 		_, err := driver.Stats(c.ctx, id)
 		c.want("Stats", err, runtime.ErrNotFound)
 	}
+	if driver, ok := c.Driver.(runtime.StorageReporter); ok {
+		_, err := driver.Storage(c.ctx, "no-such-sandbox")
+		c.want("Storage", err, runtime.ErrNotFound)
+	}
 }
 
 func invalidIDs(c *check) {

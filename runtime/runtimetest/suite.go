@@ -23,7 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 // Checks returns the checks by name, for callers that run them in a setting of their own, such as testing/synctest.
 func Checks() iter.Seq2[string, func(t *testing.T, f Fixture)] {
 	all := slices.Concat(lifeCycleChecks, restartChecks, idempotencyChecks, processChecks, killChecks, logChecks, waitChecks,
-		sandboxChecks, imageChecks, cacheChecks, execChecks, kernelChecks, limitChecks)
+		sandboxChecks, volumeChecks, imageChecks, cacheChecks, execChecks, kernelChecks, limitChecks)
 	return func(yield func(string, func(*testing.T, Fixture)) bool) {
 		for _, nc := range all {
 			do := func(t *testing.T, f Fixture) {

@@ -3,6 +3,7 @@ package runtimetest
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -16,6 +17,8 @@ var volumeChecks = []namedCheck{
 	{"MountOrder", mountOrder},
 	{"MountRoot", mountRoot},
 	{"Storage", storage},
+	{"Snapshotters", snapshotters},
+	{"StorageReport", storageReport},
 }
 
 func badMounts(c *check) {
@@ -155,4 +158,68 @@ func storage(c *check) {
 		c.Driver = c.Reopen(c.t)
 	}
 	c.equal("after a restart", c.output(s, data, "stat /data/y", "fill /data/z 1"), "644 0 0\nfill: write /data/z: "+full+"\n")
+}
+
+// snapshotters wants a name for each container that there is, and no size of a disk that there is not.
+func snapshotters(c *check) {
+	s := c.sandbox()
+	first := c.start(c.spec(s, "hang"))
+	c.start(c.spec(c.sandbox(), "hang"))
+	got := c.storage(s.ID)
+	if got.Size != 0 || got.Free != 0 || len(got.Snapshotters) != 1 || got.Snapshotters[first.ID] == "" {
+		c.t.Errorf("without a disk: %+v", got)
+	}
+	c.ok("RemoveContainer", c.Driver.RemoveContainer(c.ctx, first.ID))
+	if got := c.storage(s.ID); len(got.Snapshotters) != 0 {
+		c.t.Errorf("after the container was removed: %+v", got)
+	}
+}
+
+// storageReport wants what is told of a disk to follow what is written to it, and to agree with when it is full.
+func storageReport(c *check) {
+	c.need(Kernel, Storage)
+	const mib = 1 << 20
+	s := c.sandbox(func(s *runtime.SandboxSpec) { s.Storage = 64 })
+	data := with(runtime.Mount{Volume: "data", Destination: "/data"})
+	empty := c.storage(s.ID)
+	if empty.Size != 64*mib || empty.Free > empty.Size || empty.Free < 40*mib || len(empty.Snapshotters) != 0 {
+		c.t.Errorf("an empty disk of 64 MiB: %+v", empty)
+	}
+	for i, statement := range []string{"fill /work/x 16", "fill /data/y 16"} {
+		spec := c.spec(s, statement, "hang")
+		data(&spec)
+		c.start(spec)
+		c.awaitLog(spec.Log, "filled")
+		got := c.storage(s.ID)
+		written := int64(empty.Free) - int64(got.Free)
+		if least := int64(i+1) * 16 * mib; written < least || written > least+4*mib {
+			c.t.Errorf("%s: %d bytes less are free than on the empty disk, want a little more than %d", statement, written, least)
+		}
+		if got.Size != empty.Size || len(got.Snapshotters) != i+1 || got.Snapshotters[spec.ID] == "" {
+			c.t.Errorf("%s: %+v", statement, got)
+		}
+	}
+	if c.Reopen != nil {
+		before := c.storage(s.ID)
+		c.Driver = c.Reopen(c.t)
+		if after := c.storage(s.ID); !reflect.DeepEqual(after, before) {
+			c.t.Errorf("after a restart of the driver: %+v, before it %+v", after, before)
+		}
+	}
+	c.output(s, data, "fill /data/z 64")
+	if full := c.storage(s.ID); full.Free > 2*mib { // what is left is for the kernel's own use
+		c.t.Errorf("on a full disk %d bytes are free", full.Free)
+	}
+}
+
+// storage skips the check if the driver cannot tell.
+func (c *check) storage(sandbox string) runtime.Storage {
+	c.t.Helper()
+	driver, ok := c.Driver.(runtime.StorageReporter)
+	if !ok {
+		c.t.Skip("this driver is no StorageReporter")
+	}
+	got, err := driver.Storage(c.ctx, sandbox)
+	c.ok("Storage", err)
+	return got
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/internal/leaktest"
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/task"
@@ -193,7 +194,7 @@ func checkTask(t *testing.T, what string, doc object, rec *task.Task, v4 bool) {
 	if v4 {
 		holds(t, what, doc, object{
 			"LaunchType": "EC2", "VPCID": func(v any) bool { return strings.HasPrefix(v.(string), "vpc-") },
-			"Group": "family:described", "ServiceName": nil, "FaultInjectionEnabled": false, "ClockDrift": nil,
+			"EphemeralStorageMetrics": nil, "Group": "family:described", "ServiceName": nil, "FaultInjectionEnabled": false, "ClockDrift": nil,
 			"AvailabilityZoneID": "euc1-az" + string(rec.AvailabilityZone[len(rec.AvailabilityZone)-1]-'a'+'1'),
 		})
 	}
@@ -228,7 +229,7 @@ func checkContainer(t *testing.T, what string, doc object, rec *task.Task, v4 bo
 		return
 	}
 	holds(t, what, doc, object{
-		"ContainerARN": c.ContainerARN, "LogDriver": "json-file", "LogOptions": object{"max-size": "1m"}, "RestartCount": nil,
+		"Snapshotter": "overlayfs", "ContainerARN": c.ContainerARN, "LogDriver": "json-file", "LogOptions": object{"max-size": "1m"}, "RestartCount": nil,
 	})
 	holds(t, what+" network", at(t, doc, "Networks", 0).(object), object{
 		"AttachmentIndex": 0, "MACAddress": rec.Attachments[0].Detail("macAddress"),
@@ -346,5 +347,66 @@ func TestMetadataAfterRestart(t *testing.T) {
 	delete(after, "ClockDrift")
 	if a, b := jsonText(before), jsonText(after); a != b {
 		t.Errorf("before %s\nafter  %s", a, b)
+	}
+}
+
+// TestMetadataOfStorage has a container read how much of its disk is used, before and after another has written to the root
+// file system and to a volume, and after a restart of the host program.
+func TestMetadataOfStorage(t *testing.T) {
+	needRoot(t)
+	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c"), EnforceDefaultStorage: true}
+	left := leaktest.Take(t, cfg.Dir, local.Owner(cfg.Dir))
+	c, err := local.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Purge(context.Background()); err != nil {
+			t.Errorf("purge: %v", err)
+		}
+		left.Check()
+	})
+	addGuest(t, c)
+	def := define([]string{"app", "relay " + relayPort}, []string{"writer", "hang"})
+	def.Volumes = []task.Volume{{Name: "scratch"}}
+	def.ContainerDefinitions[1].MountPoints = []task.MountPoint{{SourceVolume: "scratch", ContainerPath: "/scratch"}}
+	run := startRelay(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+	utilized := func() float64 {
+		t.Helper()
+		doc := asked(t, run, "${ECS_CONTAINER_METADATA_URI_V4}/task")
+		used, _ := at(t, doc, "EphemeralStorageMetrics", "Utilized").(float64)
+		if reserved := at(t, doc, "EphemeralStorageMetrics", "Reserved"); reserved != 20480.0 || used < 1 || used > 20480 {
+			t.Errorf("of 20 GiB: %s", jsonText(doc["EphemeralStorageMetrics"]))
+		}
+		for i := range 2 {
+			if got := at(t, doc, "Containers", i, "Snapshotter"); got != "overlayfs" {
+				t.Errorf("snapshotter of container %d: %v", i, got)
+			}
+		}
+		return used
+	}
+	used := utilized()
+	t.Logf("%v MiB before anything is written", used)
+	for _, statement := range []string{"fill /tmp/x 30", "fill /scratch/y 30"} {
+		var out strings.Builder
+		if code, err := run.Exec(t.Context(), "writer", runtime.ExecSpec{Args: []string{guestPath(t), statement}, Stdout: &out}); err != nil || code != 0 || out.String() != "filled\n" {
+			t.Fatalf("%s: %d, %v, %q", statement, code, err, out.String())
+		}
+		if now := utilized(); now < used+30 || now > used+34 {
+			t.Errorf("%s: %v MiB are used, %v before", statement, now, used)
+		} else {
+			used = now
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = local.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	run = lookup(t, c, run)
+	awaitEndpoint(t, run)
+	if now := utilized(); now != used {
+		t.Errorf("after a restart %v MiB are used, %v before it", now, used)
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -14,7 +15,7 @@ import (
 type source struct{ ep *endpoint }
 
 // Task implements [metadata.Source].
-func (s source) Task(_ context.Context, addr netip.Addr) (*metadata.Snapshot, error) {
+func (s source) Task(ctx context.Context, addr netip.Addr) (*metadata.Snapshot, error) {
 	w := s.ep.worker(addr)
 	if w == nil {
 		return nil, metadata.ErrNotFound
@@ -23,7 +24,35 @@ func (s source) Task(_ context.Context, addr netip.Addr) (*metadata.Snapshot, er
 	if shown.Task.LaunchType == task.LaunchTypeFargate { // ECS tells it there alone
 		shown.ClockDrift = clockDrift()
 	}
+	w.showStorage(ctx, &shown)
 	return &shown, nil
+}
+
+// showStorage adds what the driver says of the task's files. A driver that does not, or a sandbox that is not there yet or
+// any more, leaves it out: the rest of the answer is as good.
+func (w *worker) showStorage(ctx context.Context, s *metadata.Snapshot) {
+	reporter, ok := w.e.cfg.Driver.(runtime.StorageReporter)
+	if !ok {
+		return
+	}
+	now, err := reporter.Storage(ctx, w.id)
+	if err != nil {
+		if !errors.Is(err, runtime.ErrNotFound) {
+			w.log.Warn("task is not told of its storage", "error", err)
+		}
+		return
+	}
+	s.Containers = maps.Clone(s.Containers) // what is shown to all is nobody's to change
+	for _, c := range w.containers {
+		facts := s.Containers[c.def.Name]
+		facts.Snapshotter = now.Snapshotters[c.id]
+		s.Containers[c.def.Name] = facts
+	}
+	if now.Size > 0 {
+		s.EphemeralStorage = &metadata.EphemeralStorage{
+			Utilized: task.MiB((now.Size - now.Free + 1<<20 - 1) >> 20), Reserved: task.MiB(now.Size >> 20),
+		}
+	}
 }
 
 // Stats implements [metadata.Source].

@@ -92,6 +92,6 @@ type ClockDrift struct {
 
 // EphemeralStorage is the scratch disk of a task.
 type EphemeralStorage struct {
-	Utilized task.MiB
-	Reserved task.MiB
+	Utilized task.MiB // not free any more; with what the file system itself takes
+	Reserved task.MiB // its size
 }

@@ -47,7 +47,7 @@ type Snapshot struct {
 	TagErrors []TagError
 	// ClockDrift is nil if it is not known.
 	ClockDrift *ClockDrift
-	// EphemeralStorage is nil if it is not measured.
+	// EphemeralStorage is nil if the task has no disk of its own, whose use can be told without reading its directories.
 	EphemeralStorage *EphemeralStorage
 }
 
