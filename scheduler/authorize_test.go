@@ -110,6 +110,14 @@ func TestWhatVerbsAsk(t *testing.T) {
 				"aws:ResourceTag/team=" + team, "ecs:ResourceTag/team=" + team, "ecs:enable-ecs-managed-tags=false",
 				"ecs:auto-assign-public-ip=true", subnets}, size...)...)
 		}
+		everyChange := []string{lines("ec2:DescribeVpcs", "*", inRegion)}
+		net, err := host.Network(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range network.Changes(net, network.State{}) {
+			everyChange = append(everyChange, lines(x.Action, "arn:aws:ec2:us-east-1:000000000000:"+x.Resource, inRegion))
+		}
 		fresh := define("app exit 0")
 		fresh.Family, fresh.TaskRoleARN, fresh.Tags = "fresh", account+"role/app", []task.Tag{{Key: "team", Value: "blue"}}
 		started := "TASK" // the ARN of a task that the verb made
@@ -168,7 +176,7 @@ func TestWhatVerbsAsk(t *testing.T) {
 				[]string{aboutTask("logs:GetLogEvents", "ecs:container-name=app")}},
 			{"Idle", func() error { _, err := c.Idle(ctx); return err }, []string{lines("ecs:DescribeClusters", ecsARN+"cluster/default", inRegion)}},
 			{"Network", func() error { _, err := c.Network(ctx); return err }, []string{lines("ec2:DescribeVpcs", "*", inRegion)}},
-			{"SetNetwork", func() error { return c.SetNetwork(ctx, network.State{}) }, []string{lines("ec2:ModifyVpcAttribute", "*", inRegion)}},
+			{"SetNetwork", func() error { return c.SetNetwork(ctx, network.State{}) }, everyChange},
 			{"Stop", func() error { return run.Stop(ctx, "") }, []string{aboutTask("ecs:StopTask")}},
 		} {
 			auth.reqs = nil

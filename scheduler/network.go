@@ -2,7 +2,9 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/fardel-io/fardel/network"
@@ -25,25 +27,56 @@ func (c *Cluster) Network(ctx context.Context) (network.State, error) {
 
 // SetNetwork replaces the cluster's VPCs, subnets, security groups and routes. Changes take effect on running tasks
 // before it returns. What running tasks use cannot be taken away: the error lists it and nothing is changed.
+//
+// A principal needs ec2:DescribeVpcs, and what EC2 asks for each part of the change, as [network.Changes] has it: to let
+// somebody call a group takes ec2:AuthorizeSecurityGroupIngress on arn:aws:ec2:<region>:<account>:security-group/<id>. If any of
+// it is denied nothing is changed.
 func (c *Cluster) SetNetwork(ctx context.Context, s network.State) error {
 	if err := c.await(ctx); err != nil {
-		return err
-	}
-	if err := c.authorize(ctx, "ec2:ModifyVpcAttribute", "*", nil); err != nil {
 		return err
 	}
 	if len(s.ENIs) > 0 {
 		return fmt.Errorf("%w: the network must have no ENIs: tasks bring their own", ErrInvalid)
 	}
-	return c.setNetwork(ctx, s.Clone())
+	s = s.Clone()
+	for {
+		before, err := c.Network(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.authorizeChanges(ctx, network.Changes(before, s)); err != nil {
+			return err
+		}
+		if err := c.setNetwork(ctx, before, s); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
 }
 
-// setNetwork keeps others from placing tasks throughout: none may go where the network is going away.
-func (c *core) setNetwork(ctx context.Context, s network.State) error {
+// errChanged is the error of a change of something that another call has changed meanwhile.
+var errChanged = errors.New("scheduler: the network has changed")
+
+// authorizeChanges asks for each action that a change of the network is.
+func (c *Cluster) authorizeChanges(ctx context.Context, changes []network.Change) error {
+	for _, x := range changes {
+		arn := fmt.Sprintf("arn:aws:ec2:%s:%s:%s", c.cfg.Region, c.cfg.Account, x.Resource)
+		if err := c.authorize(ctx, x.Action, arn, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setNetwork keeps others from placing tasks throughout: none may go where the network is going away. It fails with
+// errChanged if the network is not the one that is to be replaced.
+func (c *core) setNetwork(ctx context.Context, before, s network.State) error {
 	c.placing.Lock()
 	defer c.placing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !reflect.DeepEqual(c.net, before) {
+		return errChanged
+	}
 	recs, err := c.live(ctx)
 	if err != nil {
 		return err
