@@ -58,6 +58,9 @@ type ServiceRegistry struct {
 	ContainerPort uint16
 }
 
+// maxServiceRegistries is how many a service of ECS can have.
+const maxServiceRegistries = 1
+
 // registration is a task's place in a service.
 type registration struct {
 	RegistryARN string `json:"registryArn"`
@@ -215,6 +218,9 @@ func (d *discovery) tell(n Namespace) error {
 
 // register resolves what a call says of registries.
 func (d *discovery) register(def *task.TaskDefinition, registries []ServiceRegistry) ([]registration, error) {
+	if len(registries) > maxServiceRegistries {
+		return nil, fmt.Errorf("%w: serviceRegistries has %d elements, and ECS allows %d", ErrInvalid, len(registries), maxServiceRegistries)
+	}
 	var list []registration
 	for _, r := range registries {
 		_, s, ok := d.find(r.RegistryARN)

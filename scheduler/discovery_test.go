@@ -63,7 +63,7 @@ func shop() []scheduler.Namespace {
 	}
 }
 
-// TestDiscoveryFollowsHealth has a task in the names of two namespaces exactly while it is RUNNING and not UNHEALTHY.
+// TestDiscoveryFollowsHealth has a task in the names of its service, and no other, exactly while it is RUNNING and not UNHEALTHY.
 func TestDiscoveryFollowsHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -95,7 +95,6 @@ func TestDiscoveryFollowsHealth(t *testing.T) {
 		def.ContainerDefinitions[0].PortMappings = []task.PortMapping{{ContainerPort: 8080}}
 		run := mustRun(t, c, def, scheduler.RunOptions{ServiceRegistries: []scheduler.ServiceRegistry{
 			{RegistryARN: c.RegistryARN("shop.local", "web"), ContainerName: "app", ContainerPort: 8080},
-			{RegistryARN: c.RegistryARN("other.local", "web")},
 		}})
 		if got := book.find("web.shop.local"); len(got) > 0 {
 			t.Errorf("before it is RUNNING it is found at %v", got)
@@ -108,11 +107,11 @@ func TestDiscoveryFollowsHealth(t *testing.T) {
 		expect := func(when string, want bool) {
 			t.Helper()
 			synctest.Wait()
-			web, other := []string{}, []string{}
+			web := []string{}
 			if want {
-				web, other = []string{addr + ":8080"}, []string{addr + ":0"}
+				web = []string{addr + ":8080"}
 			}
-			if diff := cmp.Diff([][]string{web, other}, [][]string{book.find("web.shop.local"), book.find("web.other.local")}); diff != "" {
+			if diff := cmp.Diff([][]string{web, {}}, [][]string{book.find("web.shop.local"), book.find("web.other.local")}); diff != "" {
 				t.Errorf("%s: -want +got\n%s", when, diff)
 			}
 		}
@@ -171,6 +170,11 @@ func TestDiscoveryRefuses(t *testing.T) {
 			if !errors.Is(err, scheduler.ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: %v, want ErrInvalid with %q", name, err, tt.want)
 			}
+		}
+		_, err := c.Run(t.Context(), def, scheduler.RunOptions{ServiceRegistries: []scheduler.ServiceRegistry{
+			{RegistryARN: web, Port: 1}, {RegistryARN: c.RegistryARN("other.local", "web")}}})
+		if !errors.Is(err, scheduler.ErrInvalid) || !strings.Contains(err.Error(), "serviceRegistries has 2 elements, and ECS allows 1") {
+			t.Errorf("two registries: %v", err)
 		}
 		if tasks, err := c.List(t.Context(), scheduler.ListOptions{}); err != nil || len(tasks) > 0 {
 			t.Errorf("what was refused left %v, %v", tasks, err)

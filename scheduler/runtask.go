@@ -38,9 +38,9 @@ type RunOptions struct {
 	// VolumeConfigurations describe the volumes that the definition leaves to this call (configuredAtLaunch).
 	VolumeConfigurations []task.VolumeConfiguration
 
-	// ServiceRegistries makes the task an instance of services of Config.Namespaces: it is found by their names while it is
-	// RUNNING and not UNHEALTHY, and no more before it is asked to stop. ECS has this for services only. A principal needs
-	// servicediscovery:RegisterInstance.
+	// ServiceRegistries makes the task an instance of a service of Config.Namespaces, one at most, as in ECS: it is found by
+	// its name while it is RUNNING and not UNHEALTHY, and no more before it is asked to stop. ECS has this for services
+	// only. A principal needs servicediscovery:RegisterInstance.
 	ServiceRegistries []ServiceRegistry `json:",omitempty"`
 
 	// PublishedPorts are ports of the machine that lead to the task, in the network mode awsvpc. ECS has none there: a
