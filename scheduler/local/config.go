@@ -28,7 +28,7 @@ import (
 // Config says where a cluster lives and what it may use. Only Dir is required.
 type Config struct {
 	// Dir holds everything that the cluster keeps: state, images, root file systems, logs. It is made with mode 0700 if it
-	// is missing, and one process at a time can have it open. // required
+	// is missing, and one process at a time can have it open. Through a symbolic link it is the same cluster. // required
 	Dir string
 
 	// Containerd is the address of a containerd daemon to use, such as "/run/containerd/containerd.sock". "" runs
@@ -166,7 +166,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c.withRoles()
 }
 
-// owner marks what the cluster makes in the kernel. It depends on the directory alone, so that what a dead process left
+// owner marks what the cluster makes in the kernel. It depends on the directory's real path alone, so that what a dead process left
 // is found again.
 func (c Config) owner() string {
 	h := sha256.Sum256([]byte(c.Dir))

@@ -66,10 +66,16 @@ func (c *Cluster) open(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("local: make Config.Dir: %w", err)
 	}
+	// All that is made bears the directory's real name: by another one it is the same cluster.
+	given := cfg.Dir
+	var err error
+	if cfg.Dir, err = filepath.EvalSymlinks(given); err != nil {
+		return fmt.Errorf("local: find where Config.Dir leads: %w", err)
+	}
 	// The store comes first: its lock is the directory's.
 	st, err := bolt.Open(filepath.Join(cfg.Dir, "state.db"), bolt.Options{})
 	if err != nil {
-		return fmt.Errorf("local: open %s: %w", cfg.Dir, err)
+		return fmt.Errorf("local: open %s: %w", given, err)
 	}
 	c.close = append(c.close, st.Close)
 	if c.driver, err = openDriver(ctx, cfg); err != nil {

@@ -133,3 +133,56 @@ func TestTwoPrograms(t *testing.T) {
 	}
 	before.Check()
 }
+
+// TestTwoNames opens one directory by its name, through a link to it, through a link to its parent, and by its name again:
+// it is one cluster with one owner mark, whose task goes on.
+func TestTwoNames(t *testing.T) {
+	needRoot(t)
+	parent := t.TempDir()
+	dir, link, above := filepath.Join(parent, "c"), filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "above")
+	for from, to := range map[string]string{link: dir, above: parent} {
+		if err := os.Symlink(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := leaktest.Take(t, dir, local.Owner(dir))
+	others := leaktest.Take(t, local.Owner(link), local.Owner(filepath.Join(above, "c")))
+	c, err := local.Open(t.Context(), local.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	purgeFailed(t, local.Config{Dir: dir}, &c)
+	if err := addSelf(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	run := start(t, c, define([]string{"app", "catch TERM 7", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	id := running(t, run).Containers[0].RuntimeID
+	awaitOutput(t, run, "app", "up")
+	was := processOf(t, id)
+	for _, name := range []string{link, filepath.Join(above, "c"), dir} {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if c, err = local.Open(t.Context(), local.Config{Dir: name}); err != nil {
+			t.Fatal(err)
+		}
+		run = lookup(t, c, run)
+		if got, err := run.Describe(t.Context()); err != nil || got.LastStatus != task.Running || processOf(t, id) != was {
+			t.Errorf("opened as %s: the task is %v, %v", name, got.LastStatus, err)
+		}
+		if code, err := run.Exec(t.Context(), "app", runtime.ExecSpec{Args: []string{guestPath(t), "exit 5"}}); code != 5 || err != nil {
+			t.Errorf("opened as %s: exec: %d, %v", name, code, err)
+		}
+		others.Check()
+	}
+	if err := run.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if rec := wait(t, run); rec.Containers[0].ExitCode == nil || *rec.Containers[0].ExitCode != 7 {
+		t.Errorf("ended with %+v", rec.Containers[0])
+	}
+	if err := c.Purge(t.Context()); err != nil {
+		t.Error(err)
+	}
+	before.Check()
+}
