@@ -117,6 +117,7 @@ var modules = []importers{
 	{"github.com/aws/aws-sdk-go-v2", []string{testsOnly, "examples/roles"}, "requests as programs in tasks make them"},
 	{"github.com/aws/aws-sdk-go-v2/config", []string{testsOnly, "examples/roles"}, "how programs in tasks come to their credentials"},
 	{"github.com/aws/aws-sdk-go-v2/credentials", []string{testsOnly}, "as above"},
+	{"github.com/brunoscheufler/aws-ecs-metadata-go", []string{testsOnly}, "what OpenTelemetry's detector of ECS reads metadata with"},
 	{"github.com/google/go-cmp", []string{testsOnly, "runtime/runtimetest", "scheduler/store/storetest", "network/networktest"}, "differences in tests, and in suites that are tests"},
 	{"github.com/google/go-containerregistry", []string{testsOnly}, "a registry to pull from"},
 }
