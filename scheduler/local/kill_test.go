@@ -170,7 +170,9 @@ func (k *killing) begin() {
 		awaitOutput(k.T, k.lookup(k.lasting[familySteady]), name, "up")
 	}
 	// Health checks and restarts come and go.
-	k.idle = leaktest.Take(k.T, k.dir, local.Owner(k.dir)).Ignore("out begin", "toggle", "rootfs/healthy", "runc init", k.lasting[familyRestart])
+	k.idle = leaktest.Take(k.T, k.dir, local.Owner(k.dir)).
+		Ignore(".spare", // the network's, which keeps a number of them for the next interfaces
+			"out begin", "toggle", "rootfs/healthy", "runc init", k.lasting[familyRestart])
 	for _, part := range []string{"containerd/sandboxes", "containerd/containers", "containerd/tmp", "containerd/runc", "network", "tasks"} {
 		k.idle.Folder(filepath.Join(k.dir, part))
 	}
