@@ -172,7 +172,7 @@ func (k *killing) begin() {
 	// Health checks and restarts come and go.
 	k.idle = leaktest.Take(k.T, k.dir, local.Owner(k.dir)).
 		Ignore(".spare", // the network's, which keeps a number of them for the next interfaces
-			"out begin", "toggle", "rootfs/healthy", "runc init", k.lasting[familyRestart])
+			"out begin", "toggle", "rootfs/healthy", "runc init", "runc:[", k.lasting[familyRestart])
 	for _, part := range []string{"containerd/sandboxes", "containerd/containers", "containerd/tmp", "containerd/runc", "network", "tasks"} {
 		k.idle.Folder(filepath.Join(k.dir, part))
 	}
