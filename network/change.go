@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// A Change is an action of EC2 that is part of the way from one State to another, on one of the resources that IAM asks about.
+// A Change is an action of EC2 that is part of the way from one State to another, on one of the resources that IAM asks
+// about.
 type Change struct {
 	Action   string // as IAM knows it: "ec2:AuthorizeSecurityGroupIngress"
 	Resource string // the last part of an ARN: "security-group/sg-…", or "security-group/*" for what the action makes

@@ -29,8 +29,8 @@ func (c *Cluster) Network(ctx context.Context) (network.State, error) {
 // before it returns. What running tasks use cannot be taken away: the error lists it and nothing is changed.
 //
 // A principal needs ec2:DescribeVpcs, and what EC2 asks for each part of the change, as [network.Changes] has it: to let
-// somebody call a group takes ec2:AuthorizeSecurityGroupIngress on arn:aws:ec2:<region>:<account>:security-group/<id>. If any of
-// it is denied nothing is changed.
+// somebody call a group takes ec2:AuthorizeSecurityGroupIngress on
+// arn:aws:ec2:<region>:<account>:security-group/<id>. If any of it is denied nothing is changed.
 func (c *Cluster) SetNetwork(ctx context.Context, s network.State) error {
 	if err := c.await(ctx); err != nil {
 		return err

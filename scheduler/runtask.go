@@ -82,9 +82,9 @@ func printable(s string, max int) bool {
 // Run starts a task and returns a handle to it as soon as it is recorded; what becomes of it is the handle's to say. A
 // definition that is not registered is registered first, unless the newest revision of its family says the same.
 //
-// It fails at once, with nothing made or registered, with a [*task.ValidationError] or [*UnsupportedError] for a definition that can't
-// be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid], [ErrInactive], [ErrConflict], [ErrRole] or
-// [ErrAccessDenied]. Cancelling ctx afterwards does not stop the task.
+// It fails at once, with nothing made or registered, with a [*task.ValidationError] or [*UnsupportedError] for a
+// definition that can't be run, with a [*PlacementError] for a task that does not fit, and with [ErrInvalid],
+// [ErrInactive], [ErrConflict], [ErrRole] or [ErrAccessDenied]. Cancelling ctx afterwards does not stop the task.
 func (c *Cluster) Run(ctx context.Context, def *task.TaskDefinition, o RunOptions) (*Run, error) {
 	if err := c.await(ctx); err != nil {
 		return nil, err

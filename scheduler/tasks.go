@@ -81,6 +81,9 @@ func (c *core) describe(ctx context.Context, id string) (*task.Task, error) {
 	if at == 0 {
 		return nil, fmt.Errorf("%w: task %s", ErrNotFound, id)
 	}
+	if rec.Task.LastStatus >= task.Stopped {
+		c.release(id) // who sees that it has stopped can have its ports and its room, also before the cluster has seen it
+	}
 	return &rec.Task, nil
 }
 

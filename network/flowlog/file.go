@@ -119,8 +119,8 @@ func (f *File) write(data []byte) error {
 	return err
 }
 
-// Write implements [Sink]: the records are there when it returns, those of one file in one write. After an error some of them
-// may be.
+// Write implements [Sink]: the records are there when it returns, those of one file in one write. After an error some of
+// them may be.
 func (f *File) Write(_ Log, records []Record) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,7 +13,8 @@
 // # The router
 //
 // Each VPC is one namespace, the router. Each ENI is a pair of links between it and a namespace of the task's own.
-// Routers are mounted at Dir/netns/vpc-…, tasks at Dir/netns/eni-….
+// Routers are mounted at Dir/netns/vpc-…, tasks at Dir/netns/eni-…. Dir/enis has a record of each ENI, and files of ENIs
+// that are gone, up to 256, for the next ones.
 //
 //	     task                     task
 //	┌─────────────┐          ┌─────────────┐

@@ -203,10 +203,13 @@ func (d *Driver) kill(ctx context.Context, c *container, signal int) error {
 	// The end of the first process of a PID namespace ends all others; without one of its own they are killed one by one.
 	all := signal == int(syscall.SIGKILL)
 	err := d.tasks.kill(ctx, c.target(), signal, all)
-	if err == nil || errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
+	if errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
 		return nil
 	}
-	// gVisor has words of its own for a container that has ended and is about to be found to have.
+	if err == nil || !d.isGVisor() {
+		return err
+	}
+	// It has words of its own for a container that has ended and is about to be found to have.
 	select {
 	case <-c.done:
 		return nil
@@ -216,7 +219,7 @@ func (d *Driver) kill(ctx context.Context, c *container, signal int) error {
 	return err
 }
 
-// endPatience is how long a container that cannot be killed may take until it is found to have ended.
+// endPatience is how long a container of gVisor's that cannot be killed may take until it is found to have ended.
 const endPatience = 2 * time.Second
 
 // RemoveContainer implements [runtime.Driver].

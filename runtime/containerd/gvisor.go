@@ -14,8 +14,8 @@ const gVisor = "runsc"
 
 // gVisorFlags has a container of gVisor do what others do:
 //
-//   - it uses the kernel's network in its namespace, which containers of a task share, where gVisor's own takes the addresses
-//     away from the interface and gives them to one container;
+//   - it uses the kernel's network in its namespace, which containers of a task share, where gVisor's own takes the
+//     addresses away from the interface and gives them to one container;
 //   - the definition's capabilities say who may use raw sockets;
 //   - what it writes is in its root file system, where it is counted, limited and found by a restart, instead of memory;
 //   - containers reach each other by the Unix sockets in volumes that they share, as the log router of FireLens needs;

@@ -166,8 +166,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c.withRoles()
 }
 
-// owner marks what the cluster makes in the kernel. It depends on the directory's real path alone, so that what a dead process left
-// is found again.
+// owner marks what the cluster makes in the kernel. It depends on the directory's real path alone, so that what a dead
+// process left is found again.
 func (c Config) owner() string {
 	h := sha256.Sum256([]byte(c.Dir))
 	return hex.EncodeToString(h[:4])

@@ -3,7 +3,6 @@
 package local_test
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fardel-io/fardel/internal/leaktest"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
 )
@@ -33,20 +31,12 @@ func inject(t *testing.T, run *scheduler.Run, what, body string, code int, want 
 
 // TestFaultInjection has a task make its own network bad, with the host program started again meanwhile.
 func TestFaultInjection(t *testing.T) {
-	needRoot(t)
 	dir := filepath.Join(t.TempDir(), "c")
-	left := leaktest.Take(t, dir, local.Owner(dir))
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Purge(context.Background()); err != nil {
-			t.Errorf("purge: %v", err)
-		}
-		left.Check()
-	})
-	addGuest(t, c)
+	var (
+		c   *local.Cluster
+		err error
+	)
+	openAs(t, local.Config{Dir: dir}, &c)
 	def := define([]string{"app", "relay " + relayPort})
 	plain := startRelay(t, c, def, scheduler.RunOptions{})
 	def.EnableFaultInjection = true

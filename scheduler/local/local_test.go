@@ -43,24 +43,31 @@ func needRoot(t *testing.T) {
 // nothing of it may be left.
 func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 	t.Helper()
-	needRoot(t)
 	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c"), Runtime: *ociRuntime}
 	for _, f := range change {
 		f(&cfg)
 	}
+	var c *local.Cluster
+	openAs(t, cfg, &c)
+	return c
+}
+
+// openAs opens a cluster as open does, for a test that closes it and sets c to the one that it opens after it.
+func openAs(t *testing.T, cfg local.Config, c **local.Cluster) {
+	t.Helper()
+	needRoot(t)
 	before := leaktest.Take(t, cfg.Dir, local.Owner(cfg.Dir))
-	c, err := local.Open(t.Context(), cfg)
-	if err != nil {
+	var err error
+	if *c, err = local.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Purge(context.Background()); err != nil {
+		if err := (*c).Purge(context.Background()); err != nil {
 			t.Errorf("purge: %v", err)
 		}
 		before.Check()
 	})
-	addGuest(t, c)
-	return c
+	addGuest(t, *c)
 }
 
 // purgeFailed ends the tasks of a test that has failed, whoever has the cluster open. c is the test's own, or nil.

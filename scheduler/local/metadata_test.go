@@ -3,7 +3,6 @@
 package local_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fardel-io/fardel/internal/leaktest"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
@@ -315,20 +313,12 @@ func TestMetadataOfOthers(t *testing.T) {
 
 // TestMetadataAfterRestart checks that a task that is taken over has its endpoint again, and its times.
 func TestMetadataAfterRestart(t *testing.T) {
-	needRoot(t)
 	dir := filepath.Join(t.TempDir(), "c")
-	left := leaktest.Take(t, dir, local.Owner(dir))
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Purge(context.Background()); err != nil {
-			t.Errorf("purge: %v", err)
-		}
-		left.Check()
-	})
-	addGuest(t, c)
+	var (
+		c   *local.Cluster
+		err error
+	)
+	openAs(t, local.Config{Dir: dir}, &c)
 	run := startRelay(t, c, define([]string{"app", "relay " + relayPort}), scheduler.RunOptions{})
 	before := asked(t, run, "${ECS_CONTAINER_METADATA_URI_V4}/task")
 	if at(t, before, "ClockDrift", "ReferenceTimestamp") == nil {
@@ -353,20 +343,12 @@ func TestMetadataAfterRestart(t *testing.T) {
 // TestMetadataOfStorage has a container read how much of its disk is used, before and after another has written to the root
 // file system and to a volume, and after a restart of the host program.
 func TestMetadataOfStorage(t *testing.T) {
-	needRoot(t)
 	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c"), EnforceDefaultStorage: true}
-	left := leaktest.Take(t, cfg.Dir, local.Owner(cfg.Dir))
-	c, err := local.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Purge(context.Background()); err != nil {
-			t.Errorf("purge: %v", err)
-		}
-		left.Check()
-	})
-	addGuest(t, c)
+	var (
+		c   *local.Cluster
+		err error
+	)
+	openAs(t, cfg, &c)
 	def := define([]string{"app", "relay " + relayPort}, []string{"writer", "hang"})
 	def.Volumes = []task.Volume{{Name: "scratch"}}
 	def.ContainerDefinitions[1].MountPoints = []task.MountPoint{{SourceVolume: "scratch", ContainerPath: "/scratch"}}

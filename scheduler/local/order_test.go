@@ -28,7 +28,8 @@ func TestHealthyFirst(t *testing.T) {
 	}
 }
 
-// TestNeverHealthy has a container wait for one whose check fails, for as long as that one has to start: it is never started.
+// TestNeverHealthy has a container wait for one whose check fails, for as long as that one has to start: it is never
+// started.
 func TestNeverHealthy(t *testing.T) {
 	c := open(t)
 	def := define([]string{"db", "catch TERM 0", "hang"}, []string{"app", "exit 0"})

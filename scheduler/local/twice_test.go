@@ -56,6 +56,22 @@ func startSecond(t *testing.T, dir string) *second {
 	return s
 }
 
+// openBusy opens a cluster with a task that ends when it is told to, and returns that and the runtime's ID of its container.
+func openBusy(t *testing.T, dir string, c **local.Cluster) (run *scheduler.Run, id string) {
+	t.Helper()
+	cfg := local.Config{Dir: dir}
+	var err error
+	if *c, err = local.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	purgeFailed(t, cfg, c)
+	addGuest(t, *c)
+	run = start(t, *c, define([]string{"app", "catch TERM 7", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	id = running(t, run).Containers[0].RuntimeID
+	awaitOutput(t, run, "app", "up")
+	return run, id
+}
+
 // TestTwoPrograms has other programs open the directory of one that runs tasks: each is told so, and breaks nothing.
 func TestTwoPrograms(t *testing.T) {
 	needRoot(t)
@@ -65,17 +81,11 @@ func TestTwoPrograms(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	purgeFailed(t, local.Config{Dir: dir}, &c)
-	if err := addSelf(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	run := start(t, c, define([]string{"app", "catch TERM 7", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
-	id := running(t, run).Containers[0].RuntimeID
-	awaitOutput(t, run, "app", "up")
+	var (
+		c   *local.Cluster
+		err error
+	)
+	run, id := openBusy(t, dir, &c)
 	was := processOf(t, id)
 	alone := leaktest.Take(t, dir, local.Owner(dir), local.Owner(link)).Folder(filepath.Join(dir, "containerd", "containers")).
 		Folder(filepath.Join(dir, "containerd", "sandboxes")).Folder(filepath.Join(dir, "network"))
@@ -147,17 +157,11 @@ func TestTwoNames(t *testing.T) {
 	}
 	before := leaktest.Take(t, dir, local.Owner(dir))
 	others := leaktest.Take(t, local.Owner(link), local.Owner(filepath.Join(above, "c")))
-	c, err := local.Open(t.Context(), local.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	purgeFailed(t, local.Config{Dir: dir}, &c)
-	if err := addSelf(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	run := start(t, c, define([]string{"app", "catch TERM 7", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
-	id := running(t, run).Containers[0].RuntimeID
-	awaitOutput(t, run, "app", "up")
+	var (
+		c   *local.Cluster
+		err error
+	)
+	run, id := openBusy(t, dir, &c)
 	was := processOf(t, id)
 	for _, name := range []string{link, filepath.Join(above, "c"), dir} {
 		if err := c.Close(); err != nil {

@@ -43,8 +43,8 @@ func (g *Generator) machine4() []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(g.cfg.HostAddrs), func(a netip.Addr) bool { return !a.Is4() })
 }
 
-// toPublished makes a packet of the machine, the outside or, in vain, an ENI to a port that is published; seldom to one beside it.
-// It has no destination if there is none.
+// toPublished makes a packet of the machine, the outside or, in vain, an ENI to a port that is published; seldom to one
+// beside it. It has no destination if there is none.
 func (g *Generator) toPublished(s network.State, f *network.Flow) {
 	var all []network.PublishedPort
 	for _, e := range s.ENIs {
