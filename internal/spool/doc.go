@@ -12,6 +12,7 @@
 //
 //	<dir>/0000000001.seg   segments, oldest first; an eighth of the limit each
 //	<dir>/cursor           JSON: where the tail has committed
+//	<dir>/reserve          in blocking mode: room for a last segment, empty
 //
 // A segment begins with "fardlog1", the number of pieces and of bytes written before it, 8 bytes each. Then come pieces:
 //
@@ -27,6 +28,9 @@
 // The writer alone deletes segments. The oldest goes when another is needed and the limit would be exceeded; in blocking
 // mode only one that the tail has committed, for which the writer waits. A reader that finds its segment gone goes on with
 // the oldest, and knows from its header what it has missed.
+//
+// When the container has ended, what is left in its pipes cannot wait for room. In blocking mode it goes, where the disk is
+// full, to the reserve, which becomes a segment. File systems without fallocate promise no room, and there it is lost.
 //
 // Nothing is synced to disk: a spool survives the death of processes, not the loss of power, after which its last seconds
 // may be missing.

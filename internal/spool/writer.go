@@ -36,6 +36,9 @@ type Writer struct {
 	next   uint64 // number of the next segment
 	at     header // what has been written, kept or not
 	buf    []byte
+
+	reserved bool // there is a reserve
+	drawn    bool // the active segment was the reserve: its end is that of the room
 }
 
 type segment struct {
@@ -52,7 +55,8 @@ const (
 	roomMost  = 200 * time.Millisecond
 )
 
-// Create opens a spool for writing. It writes nothing yet but the directory.
+// Create opens a spool for writing. It writes nothing yet but the directory, and in blocking mode sets room aside on the
+// disk: an error that there is none is the system's.
 func Create(o Options) (*Writer, error) {
 	if o.Limit == 0 {
 		o.Limit = runtime.DefaultLogLimit
@@ -84,6 +88,11 @@ func Create(o Options) (*Writer, error) {
 			return nil, fmt.Errorf("open log: %w", err)
 		}
 	}
+	if o.Blocking {
+		if err := w.setAside(); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -108,8 +117,9 @@ func measure(path string) (header, error) {
 	}
 }
 
-// Write appends what a container wrote to a stream at a time. In blocking mode it waits for room. It fails only for what
-// it had to drop, for want of disk space after Finish or in the mode that does not wait.
+// Write appends what a container wrote to a stream at a time. In blocking mode it waits for room until Finish, and then has
+// what was set aside. It fails only for what it had to drop, for want of disk space beyond that or in the mode that does not
+// wait.
 func (w *Writer) Write(stderr bool, chunk []byte, at time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +131,7 @@ func (w *Writer) Write(stderr bool, chunk []byte, at time.Time) error {
 	}
 	batch := header{}
 	for piece := range pieces(chunk) {
-		if full := w.active.size + int64(len(w.buf)+frameSize+len(piece)); w.file == nil || full > w.segmentSize {
+		if full := w.active.size + int64(len(w.buf)+frameSize+len(piece)); w.file == nil || full > w.segmentSize && !w.drawn {
 			note(w.flush(batch))
 			batch = header{}
 			if err := w.roll(); err != nil {
@@ -155,9 +165,14 @@ func (w *Writer) flush(batch header) error {
 			w.total += int64(n)
 			return nil
 		}
-		if terr := w.file.Truncate(w.active.size); terr != nil || !w.blocking || !w.pause(wait) {
-			w.retire() // what comes next goes to a segment that says what is missing
-			return errors.Join(fmt.Errorf("write log, %d bytes are lost: %w", batch.bytes, err), terr)
+		terr := w.file.Truncate(w.active.size)
+		if terr == nil && w.blocking && w.pause(wait) {
+			continue
+		}
+		w.retire() // what comes next goes to a segment that says what is missing
+		drawn, derr := w.draw()
+		if !drawn {
+			return errors.Join(fmt.Errorf("write log, %d bytes are lost: %w", batch.bytes, err), terr, derr)
 		}
 	}
 }
@@ -179,6 +194,10 @@ func (w *Writer) retire() {
 	if w.file == nil {
 		return
 	}
+	if w.drawn {
+		_ = w.file.Truncate(w.active.size) // gives back what was not needed; the segment is whole without
+		w.drawn = false
+	}
 	w.file.Close()
 	w.file = nil
 	w.closed = append(w.closed, w.active)
@@ -197,6 +216,9 @@ func (w *Writer) roll() error {
 			}
 		}
 		if err != nil && (over || !w.blocking) {
+			if drawn, derr := w.draw(); drawn || derr != nil {
+				return derr
+			}
 			return fmt.Errorf("begin segment of log: %w", err)
 		}
 		w.pause(wait)
@@ -215,12 +237,17 @@ func (w *Writer) over() bool {
 
 // begin makes the next segment's file.
 func (w *Writer) begin() error {
-	path := segmentPath(w.dir, w.next)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) { // of a writer that has not ended yet
+	err := w.enter(os.O_APPEND | os.O_CREATE | os.O_EXCL)
+	for ; errors.Is(err, fs.ErrExist); err = w.enter(os.O_APPEND | os.O_CREATE | os.O_EXCL) { // of a writer that has not ended yet
 		w.next++
-		return w.begin()
 	}
+	return err
+}
+
+// enter opens the file of the next segment as the one that is written to.
+func (w *Writer) enter(flags int) error {
+	path := segmentPath(w.dir, w.next)
+	f, err := os.OpenFile(path, os.O_WRONLY|flags, 0o600)
 	if err != nil {
 		return err
 	}
@@ -266,7 +293,7 @@ func (w *Writer) free() (uint64, error) {
 }
 
 // Finish ends all waiting: what is written from now on, the rest of the output of a container that has ended, is kept
-// beyond the limit if need be.
+// beyond the limit if need be, and in blocking mode in the room that was set aside where the disk is full.
 func (w *Writer) Finish() { w.once.Do(func() { close(w.finished) }) }
 
 // Close ends writing. The spool stays.
@@ -275,7 +302,7 @@ func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.retire()
-	return nil
+	return w.giveBack()
 }
 
 // Remove deletes a spool. No error if there is none.

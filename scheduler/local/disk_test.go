@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,6 +92,7 @@ func TestDiskFull(t *testing.T) {
 	c := open(t, func(to *local.Config) { *to = cfg })
 	t.Run("State", func(t *testing.T) { fullState(t, c, disk) })
 	t.Run("Logs", func(t *testing.T) { fullLogs(t, c, disk, cfg.Dir) })
+	t.Run("Ends", func(t *testing.T) { fullEnd(t, c, disk, cfg.Dir) })
 	t.Run("Images", func(t *testing.T) { fullImages(t, c, disk, registry.host) })
 }
 
@@ -169,6 +173,62 @@ func fullLogs(t *testing.T, c *local.Cluster, disk, dir string) {
 	awaitDelivered(t, dir, run.ID())
 	checkTalkOf(t, filepath.Join(dir, "awslogs"), dir, run.ID())
 }
+
+// fullEnd has a container end whose last output finds no room.
+func fullEnd(t *testing.T, c *local.Cluster, disk, dir string) {
+	const lines = 8000
+	def := family(familyStopped, []string{"app", fmt.Sprint("last ", lines)})
+	def.ContainerDefinitions[0].LogConfiguration = &task.LogConfiguration{LogDriver: task.LogDriverJSONFile}
+	def.RequiresCompatibilities = nil
+	run := start(t, c, def, scheduler.RunOptions{LaunchType: task.LaunchTypeEC2})
+	pid, _, _ := strings.Cut(processOf(t, running(t, run).Containers[0].RuntimeID), " ")
+	awaitOutput(t, run, "app", "up")
+	reserves := filepath.Join(dir, "logs", run.ID(), "*", "reserve")
+	if found, err := filepath.Glob(reserves); err != nil || len(found) != 1 {
+		t.Fatalf("room for the last output: %q, %v", found, err)
+	}
+	free := fillDisk(t, disk, 0)
+	if out, err := exec.Command("kill", "-TERM", pid).CombinedOutput(); err != nil {
+		t.Fatalf("%v, %s", err, out)
+	}
+	eventually(t, "end of a container on a full disk", func() bool {
+		found, err := filepath.Glob(reserves)
+		return err == nil && len(found) == 0
+	})
+	free()
+	if rec := wait(t, run); rec.Containers[0].ExitCode == nil || *rec.Containers[0].ExitCode != 0 {
+		t.Errorf("ended with %+v", rec.Containers[0])
+	}
+	awaitDelivered(t, dir, run.ID())
+	want := []string{"up"}
+	for i := range lines {
+		want = append(want, lastLine(i))
+	}
+	got := jsonLines(t, filepath.Join(dir, "logs", run.ID(), "app-json.log"))
+	slices.Sort(want)
+	slices.Sort(got) // of two streams
+	if !slices.Equal(got, want) {
+		t.Errorf("%d lines are delivered of %d", len(got), len(want))
+	}
+}
+
+// last writes lines to both streams when it is asked to stop, and no more than pipes hold.
+func last(lines string) error {
+	n, err := strconv.Atoi(lines)
+	if err != nil {
+		return err
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	fmt.Println("up")
+	<-term
+	for i := range n {
+		fmt.Fprintln([]*os.File{os.Stdout, os.Stderr}[i%2], lastLine(i))
+	}
+	return nil
+}
+
+func lastLine(i int) string { return fmt.Sprintf("end %06d", i) }
 
 // fullImages pulls an image whose layer does not fit, and one whose layer does while what it unpacks does not.
 func fullImages(t *testing.T, c *local.Cluster, disk, registry string) {

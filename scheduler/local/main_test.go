@@ -92,7 +92,7 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
+// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "last LINES", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
 // and "raw VICTIM PORT FORGED".
 func inContainer() int {
 	if len(os.Args) != 2 {
@@ -136,6 +136,8 @@ func inContainer() int {
 		return brief(os.Stdout, rest)
 	case "talk":
 		return outcome(talk(os.Stdout))
+	case "last":
+		return outcome(last(rest))
 	case "toggle":
 		return toggle(rest)
 	case "relay":
