@@ -98,8 +98,11 @@ func (r *Run) Stop(ctx context.Context, reason string) error {
 	return err
 }
 
-// Exec runs a process in a container of the task and returns its exit code, as ECS Exec does: as root unless spec says
-// otherwise, and only in a task that was run with EnableExecuteCommand and is RUNNING, else it fails with [ErrNoExec].
+// ContainerUser is a User for [Run.Exec]: the container's own, of its definition or else its image.
+const ContainerUser = ":container"
+
+// Exec runs a process in a container of the task and returns its exit code, as ECS Exec does: as root unless spec names
+// another user, such as [ContainerUser], and only in a task that was run with EnableExecuteCommand and is RUNNING, else it fails with [ErrNoExec].
 // The container can be "" when the task has one. Cancelling ctx ends the process.
 func (r *Run) Exec(ctx context.Context, container string, spec runtime.ExecSpec) (exitCode int, err error) {
 	t, container, err := r.authorizeExec(ctx, container)
@@ -114,8 +117,11 @@ func (r *Run) Exec(ctx context.Context, container string, spec runtime.ExecSpec)
 	case container == "":
 		return 0, fmt.Errorf("%w: task %s has %d containers: name one", ErrInvalid, r.id, len(t.Containers))
 	}
-	if spec.User == "" {
+	switch spec.User {
+	case "":
 		spec.User = "0:0"
+	case ContainerUser:
+		spec.User = "" // the driver's word for it
 	}
 	code, err := r.c.engine.Exec(ctx, r.id, container, spec)
 	return code, translate(err)

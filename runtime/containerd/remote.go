@@ -34,6 +34,7 @@ type remote struct {
 	owner      string
 	dir        string // Config.Dir
 	runtime    string // path of the OCI runtime
+	bundles    bundles
 }
 
 var _ tasks = (*remote)(nil)
@@ -129,6 +130,7 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 	if err != nil {
 		return 0, daemonError(err)
 	}
+	r.bundles.note(t.container, int(resp.Pid))
 	return int(resp.Pid), nil
 }
 
@@ -167,16 +169,24 @@ func (r *remote) start(ctx context.Context, t target) error {
 
 func (r *remote) wait(ctx context.Context, t target) (ended, error) {
 	resp, err := r.tasks.Wait(ctx, &tasksapi.WaitRequest{ContainerID: daemonID(t.container), ExecID: t.exec})
-	if err != nil {
-		return ended{}, daemonError(err)
+	if err == nil {
+		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, nil
 	}
-	return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, nil
+	if err = daemonError(err); t.exec == "" && errdefs.IsUnavailable(err) {
+		if end, ok := r.waitWithoutDaemon(ctx, t.container); ok {
+			return end, nil
+		}
+	}
+	return ended{}, err
 }
 
 func (r *remote) state(ctx context.Context, t target) (taskState, error) {
 	resp, err := r.tasks.Get(ctx, &tasksapi.GetRequest{ContainerID: daemonID(t.container), ExecID: t.exec})
 	if err != nil {
 		return taskState{}, daemonError(err)
+	}
+	if t.exec == "" {
+		r.bundles.note(t.container, int(resp.Process.Pid))
 	}
 	return taskState{status: resp.Process.Status, pid: int(resp.Process.Pid)}, nil
 }
@@ -223,6 +233,7 @@ func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
 }
 
 func (r *remote) forget(ctx context.Context, t target) error {
+	r.bundles.forget(t.container)
 	if err := r.containers.Delete(ctx, daemonID(t.container)); err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}

@@ -40,15 +40,11 @@ func (d *Driver) Wait(ctx context.Context, id string) (runtime.Exit, error) {
 // watch follows one container from its creation, or adoption, to its end. There is one for each container that has not
 // ended; it alone notes how it ended.
 func (d *Driver) watch(ctx context.Context, c *container) {
-	end, err := d.tasks.wait(ctx, c.target())
-	for errdefs.IsUnavailable(err) && d.tasks.mayReturn() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
+	var end ended
+	err := d.whenBack(ctx, func() (err error) {
 		end, err = d.tasks.wait(ctx, c.target())
-	}
+		return err
+	})
 	if ctx.Err() != nil {
 		return
 	}
@@ -67,6 +63,20 @@ func (d *Driver) watch(ctx context.Context, c *container) {
 	c.finish(exit)
 }
 
+// whenBack calls a function until a daemon that is away is back, or ctx ends.
+func (d *Driver) whenBack(ctx context.Context, call func() error) error {
+	err := call()
+	for errdefs.IsUnavailable(err) && d.tasks.mayReturn() {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+		err = call()
+	}
+	return err
+}
+
 // conclude notes how a container ended and forgets its task, which flushes its output. It may be repeated after a crash:
 // what was noted first stands.
 func (d *Driver) conclude(ctx context.Context, c *container, end ended, waitErr error) (runtime.Exit, error) {
@@ -81,7 +91,7 @@ func (d *Driver) conclude(ctx context.Context, c *container, end ended, waitErr 
 		noted = true
 	}
 	if known {
-		if err := d.tasks.delete(ctx, c.target()); err == nil || errdefs.IsNotFound(err) {
+		if err := d.whenBack(ctx, func() error { return d.tasks.delete(ctx, c.target()) }); err == nil || errdefs.IsNotFound(err) {
 			return exit, errors.Join(errs...)
 		} else if ctx.Err() != nil {
 			return exit, err

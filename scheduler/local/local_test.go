@@ -290,7 +290,9 @@ func TestSizeSeenFromInside(t *testing.T) {
 
 func TestExecInTask(t *testing.T) {
 	c := open(t)
-	run := start(t, c, define([]string{"app", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	def := define([]string{"app", "hang"})
+	def.ContainerDefinitions[0].User = "1000:1000"
+	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
 	running(t, run)
 	var out strings.Builder
 	code, err := run.Exec(t.Context(), "app", runtime.ExecSpec{Args: []string{"/proc/self/exe", "out from exec", "exit 5"}, Stdout: &out})
@@ -302,6 +304,13 @@ func TestExecInTask(t *testing.T) {
 	code, err = run.Exec(t.Context(), "app", runtime.ExecSpec{Args: []string{guestPath(t), "out from exec", "exit 5"}, Stdout: &out})
 	if err != nil || code != 5 || out.String() != "from exec\n" {
 		t.Errorf("code %d, output %q, %v", code, out.String(), err)
+	}
+	for user, want := range map[string]string{"": "0 0 ", "root": "0 0 ", "7:8": "7 8 ", scheduler.ContainerUser: "1000 1000 "} {
+		out.Reset()
+		code, err = run.Exec(t.Context(), "app", runtime.ExecSpec{Args: []string{guestPath(t), "id"}, User: user, Stdout: &out})
+		if err != nil || code != 0 || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("as user %q: code %d, output %q, %v", user, code, out.String(), err)
+		}
 	}
 	if err := run.Stop(t.Context(), ""); err != nil {
 		t.Fatal(err)

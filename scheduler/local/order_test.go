@@ -3,6 +3,7 @@
 package local_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -43,5 +44,19 @@ func TestNeverHealthy(t *testing.T) {
 	}
 	if stopped.StopCode != task.StopCodeTaskFailedToStart || !strings.Contains(stopped.StoppedReason, "timed out waiting for container db to reach HEALTHY") {
 		t.Errorf("stopped with %s: %s", stopped.StopCode, stopped.StoppedReason)
+	}
+}
+
+// TestProxyIsRefused has a definition that is valid and asks for what is not done here.
+func TestProxyIsRefused(t *testing.T) {
+	c := open(t)
+	def := define([]string{"app", "exit 0"}, []string{"envoy", "exit 0"})
+	def.ProxyConfiguration = &task.ProxyConfiguration{Type: "APPMESH", ContainerName: "envoy", Properties: []task.KeyValuePair{
+		{Name: "IgnoredUID", Value: "1337"}, {Name: "ProxyIngressPort", Value: "15000"}, {Name: "ProxyEgressPort", Value: "15001"},
+		{Name: "AppPorts", Value: "8080"}, {Name: "EgressIgnoredIPs", Value: "169.254.170.2,169.254.169.254"},
+	}}
+	run, err := c.Run(t.Context(), def, scheduler.RunOptions{})
+	if _, ok := errors.AsType[*scheduler.UnsupportedError](err); !ok || !strings.Contains(err.Error(), "proxyConfiguration: ") {
+		t.Errorf("Run: %v, %v", run, err)
 	}
 }

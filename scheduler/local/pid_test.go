@@ -14,18 +14,23 @@ import (
 )
 
 // TestSharedProcesses has containers with pidMode task see each other, and the first one end: nothing happens to the others.
-// A minute later a container that is restarted is seen with its new run, and a stop ends all.
+// A minute later a container that is restarted is seen with its new run, one that ended with an ignored exit code is not, and a
+// stop ends all.
 func TestSharedProcesses(t *testing.T) {
 	c := open(t)
 	def := define(
 		[]string{"first", "out up", "await go", "exit 0"},
 		[]string{"app", "out up", "catch TERM 5", "hang"},
 		[]string{"again", "out begin", "exists /mark", "write /mark", "sleep 61s", "exit 3"},
+		[]string{"ignored", "out once", "sleep 61s", "exit 4"},
 	)
 	def.PIDMode = task.PIDModeTask
 	no := false
-	def.ContainerDefinitions[0].Essential, def.ContainerDefinitions[2].Essential = &no, &no
+	for _, i := range []int{0, 2, 3} {
+		def.ContainerDefinitions[i].Essential = &no
+	}
 	def.ContainerDefinitions[2].RestartPolicy = &task.RestartPolicy{Enabled: true, RestartAttemptPeriod: 60}
+	def.ContainerDefinitions[3].RestartPolicy = &task.RestartPolicy{Enabled: true, RestartAttemptPeriod: 60, IgnoredExitCodes: []int{4}}
 	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
 	running(t, run)
 	awaitOutput(t, run, "first", "up")
@@ -58,6 +63,10 @@ func TestSharedProcesses(t *testing.T) {
 		t.Errorf("processes after the end of the first:\n%s", got)
 	}
 	await(t, run, "a restart", func(rec *task.Task) bool { return rec.Container("again").RestartCount == 1 })
+	await(t, run, "an end without restart", func(rec *task.Task) bool {
+		ignored := rec.Container("ignored")
+		return ignored.LastStatus == task.ContainerStopped && ignored.RestartCount == 0 && *ignored.ExitCode == 4
+	})
 	awaitOutput(t, run, "again", "exists\nwritten\n") // its file system is that of the run before
 	if got := ask("pids"); strings.Count(got, "sleep 61s") != 1 {
 		t.Errorf("processes after the restart:\n%s", got)
