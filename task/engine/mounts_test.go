@@ -95,7 +95,7 @@ func TestCreateAfter(t *testing.T) {
 }
 
 // TestVolumesToTell has the endpoint tell a container what it mounts, its own and what comes from another, and no path of
-// the host.
+// the host but what the definition names.
 func TestVolumesToTell(t *testing.T) {
 	def := &task.TaskDefinition{
 		Volumes: []task.Volume{{Name: "data"}, {Name: "host", Host: &task.HostVolume{SourcePath: "/srv"}}},
@@ -106,8 +106,8 @@ func TestVolumesToTell(t *testing.T) {
 		},
 	}
 	want := [][]metadata.Volume{
-		{{Name: "host", Destination: "/h"}},
-		{{Name: "host", Destination: "/h"}, {Name: "data", Destination: "/d"}},
+		{{Name: "host", Source: "/srv", Destination: "/h"}},
+		{{Name: "host", Source: "/srv", Destination: "/h"}, {Name: "data", Destination: "/d"}},
 		nil,
 	}
 	for i := range def.ContainerDefinitions {

@@ -33,7 +33,11 @@ func (w *worker) show() {
 func (c *container) facts(def *task.TaskDefinition, rec *task.Container) metadata.Container {
 	var volumes []metadata.Volume
 	for _, m := range planMounts(def, c.def) {
-		volumes = append(volumes, metadata.Volume{Name: m.volume.Name, Destination: m.path})
+		v := metadata.Volume{Name: m.volume.Name, Destination: m.path}
+		if m.volume.Host != nil { // a path that the definition names; where the others are is the host's affair
+			v.Source = m.volume.Host.SourcePath
+		}
+		volumes = append(volumes, v)
 	}
 	return metadata.Container{
 		CreatedAt: rec.CreatedAt, StartedAt: rec.StartedAt, FinishedAt: rec.FinishedAt,

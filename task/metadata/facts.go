@@ -38,7 +38,7 @@ type Health struct {
 // Volume is a mount of a container.
 type Volume struct {
 	Name        string // of the volume, if it has one
-	Source      string // on the host; may be left empty, which keeps the host's paths to the host
+	Source      string // on the host; empty where the definition does not name it, which keeps the host's paths to the host
 	Destination string // in the container
 }
 
