@@ -12,7 +12,8 @@ type LogOptions struct {
 	Limit int64
 
 	// Blocking makes a container that has written Limit bytes which nobody has taken with [LogTail.Commit] wait in its
-	// next write. Otherwise the oldest output is dropped for the newest, taken or not.
+	// next write. Otherwise the oldest output is dropped for the newest, taken or not. A driver that writes logs to disk
+	// sets room aside, too, 1 MiB in runtime/containerd, for what is in pipes when the container ends on a full disk.
 	Blocking bool
 
 	// Streams tells stdout and stderr apart. What is written to both at the same time may then come in another order.
