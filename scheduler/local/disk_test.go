@@ -207,8 +207,10 @@ func fullEnd(t *testing.T, c *local.Cluster, disk, dir string) {
 	got := jsonLines(t, filepath.Join(dir, "logs", run.ID(), "app-json.log"))
 	slices.Sort(want)
 	slices.Sort(got) // of two streams
-	if !slices.Equal(got, want) {
-		t.Errorf("%d lines are delivered of %d", len(got), len(want))
+	once := slices.Compact(slices.Clone(got))
+	t.Logf("%d lines, of which %d came again", len(got), len(got)-len(once)) // when it could not be noted that they were delivered
+	if !slices.Equal(once, want) {
+		t.Errorf("%d lines are delivered of %d", len(once), len(want))
 	}
 }
 
