@@ -25,10 +25,11 @@ type bundles struct {
 	dirs map[string]string
 }
 
-// note finds the bundle of a container by the first process of it, whose parent is the shim.
+// note finds the bundle of a container by the first process of it, whose parent is the shim. A process that has ended may
+// have left its number to another, of which nothing is believed: bundles have the names of their containers.
 func (b *bundles) note(container string, pid int) {
 	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", parentOf(pid)))
-	if err != nil { // it has ended
+	if err != nil || filepath.Base(dir) != daemonID(container) {
 		return
 	}
 	b.mu.Lock()
