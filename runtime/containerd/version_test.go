@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/fardel-io/fardel/internal/hostiletest"
 	"github.com/fardel-io/fardel/internal/lane"
@@ -30,45 +27,6 @@ func fakeRuntime(t *testing.T, path, body string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func TestVersionOf(t *testing.T) {
-	dir := t.TempDir()
-	loud := fakeRuntime(t, filepath.Join(dir, "loud"), "echo runc version 1.5.3; while echo x; do :; done | head -c 1000000")
-	if text, err := versionOf(t.Context(), loud); err != nil || len(text) != mostVersionText || judge(loud, text).version != "1.5.3" {
-		t.Errorf("got %d bytes, %v", len(text), err)
-	}
-	broken := fakeRuntime(t, filepath.Join(dir, "broken"), "echo flag provided but not defined; exit 1")
-	if text, err := versionOf(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "not defined") {
-		t.Errorf("got %q, %v, want an error with what it says", text, err)
-	}
-	// What it leaves behind is not waited for, though it holds the pipe.
-	behind := fakeRuntime(t, filepath.Join(dir, "behind"), "sleep 60 & echo runc version 1.5.3")
-	begin := time.Now()
-	_, err := versionOf(t.Context(), behind)
-	if took := time.Since(begin); took > 30*time.Second {
-		t.Errorf("took %s, %v", took, err)
-	}
-}
-
-func TestRuntimePaths(t *testing.T) {
-	dir := t.TempDir()
-	a := fakeRuntime(t, filepath.Join(dir, "a", "fardel-runc"), "")
-	b := fakeRuntime(t, filepath.Join(dir, "b", "fardel-runc"), "")
-	if err := os.Symlink(filepath.Join(dir, "a"), filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	path := strings.Join([]string{"b", "", ".", filepath.Join(dir, "none"), filepath.Dir(a), filepath.Join(dir, "link"), filepath.Dir(b)}, ":")
-	if diff := cmp.Diff([]string{a, b}, runtimePaths("fardel-runc", path)); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]string{b}, runtimePaths(b, path)); diff != "" {
-		t.Error(diff)
-	}
-	if got := runtimePaths("fardel-no-such", path); got != nil {
-		t.Errorf("got %q", got)
-	}
 }
 
 // TestHostileRuntimeVersion opens drivers with OCI runtimes that have known ways out, and finds none that runs a container.

@@ -1,4 +1,4 @@
-package containerd
+package ociversion
 
 import (
 	"cmp"
@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/fardel-io/fardel/runtime"
 )
 
 // advisory is a published fault of an OCI runtime that a container can use against the host.
@@ -78,29 +76,29 @@ var advisories = map[string][]advisory{
 	"runsc": {},
 }
 
-// verdict is what the version of an OCI runtime says about it.
-type verdict struct {
-	program string // "runc"; what it calls itself, and else the name of its file
-	version string // "1.1.5+ds1, 1.1.5+ds1-1+deb12u1"; "" if it cannot be read
-	known   bool   // the program and its version are such as advisories can be told of
-	escapes []string
-	lesser  []string
+// Verdict is what the version of an OCI runtime says about it.
+type Verdict struct {
+	Program string   // "runc"; what it calls itself, and else the name of its file
+	Version string   // "1.1.5+ds1, 1.1.5+ds1-1+deb12u1"; "" if it cannot be read
+	Known   bool     // the program and its version are such as advisories can be told of
+	Escapes []string // names of advisories
+	Lesser  []string // those of faults that do not lead out
 }
 
-// safe reports whether it is known, and without a way out.
-func (v verdict) safe() bool { return v.known && len(v.escapes) == 0 }
+// Safe reports whether it is known, and without a way out.
+func (v Verdict) Safe() bool { return v.Known && len(v.Escapes) == 0 }
 
 // String is for errors: "runc 1.1.5, with CVE-2025-31133".
-func (v verdict) String() string {
+func (v Verdict) String() string {
 	switch {
-	case v.version == "":
-		return v.program + " of a version that cannot be read"
-	case !v.known:
-		return v.program + " " + v.version + ", of which no advisories are known here"
-	case len(v.escapes) > 0:
-		return v.program + " " + v.version + ", with " + strings.Join(v.escapes, ", ")
+	case v.Version == "":
+		return v.Program + " of a version that cannot be read"
+	case !v.Known:
+		return v.Program + " " + v.Version + ", of which no advisories are known here"
+	case len(v.Escapes) > 0:
+		return v.Program + " " + v.Version + ", with " + strings.Join(v.Escapes, ", ")
 	}
-	return v.program + " " + v.version
+	return v.Program + " " + v.Version
 }
 
 // The first line of "--version" has the program and its version: "runc version 1.3.3-0ubuntu1~24.04.2", "youki version:
@@ -113,37 +111,37 @@ var (
 )
 
 // judge says what is known of the OCI runtime at a path that describes itself with a text.
-func judge(path, text string) verdict {
-	v := verdict{program: filepath.Base(path)}
+func Judge(path, text string) Verdict {
+	v := Verdict{Program: filepath.Base(path)}
 	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	if m := programLine.FindStringSubmatch(first); m != nil && v.program != "krun" {
-		v.program = m[1]
+	if m := programLine.FindStringSubmatch(first); m != nil && v.Program != "krun" {
+		v.Program = m[1]
 	}
 	m := versionLine.FindStringSubmatch(first)
 	if m == nil {
 		return v
 	}
-	if v.program != "krun" {
-		v.program = m[1]
+	if v.Program != "krun" {
+		v.Program = m[1]
 	}
-	v.version = m[2]
+	v.Version = m[2]
 	pkg := ""
 	if m := commitLine.FindStringSubmatch(text); m != nil && strings.Contains(m[1], "+deb") {
 		pkg = m[1]
-		v.version += ", " + pkg
+		v.Version += ", " + pkg
 	}
-	list, known := advisories[v.program]
+	list, known := advisories[v.Program]
 	r, ok := parseRelease(m[2])
-	if v.known = known && ok; !v.known {
+	if v.Known = known && ok; !v.Known {
 		return v
 	}
 	for _, a := range list {
 		switch {
 		case !a.affects(r, pkg):
 		case a.lesser:
-			v.lesser = append(v.lesser, a.name)
+			v.Lesser = append(v.Lesser, a.name)
 		default:
-			v.escapes = append(v.escapes, a.name)
+			v.Escapes = append(v.Escapes, a.name)
 		}
 	}
 	return v
@@ -225,31 +223,4 @@ func goodReleases(program string) string {
 		return ""
 	}
 	return fmt.Sprintf("%s %s or later", program, strings.Join(list, ", "))
-}
-
-// chooseRuntime returns which of the programs found is to be used: the first that is safe. Where there is none, one of which
-// nothing is known will do if it was asked for by name, and the first of all if that is allowed.
-func chooseRuntime(paths []string, found []verdict, asked, allow bool) (int, error) {
-	if i := slices.IndexFunc(found, verdict.safe); i >= 0 {
-		return i, nil
-	}
-	if i := slices.IndexFunc(found, func(v verdict) bool { return !v.known }); i >= 0 && asked {
-		return i, nil
-	}
-	if allow {
-		return 0, nil
-	}
-	var list []string
-	for i, v := range found {
-		list = append(list, paths[i]+" is "+v.String())
-	}
-	good := goodReleases(found[0].program)
-	if found[0].program == "runc" || good == "" {
-		good = goodReleases("runc") + ", where the distribution has none from https://github.com/opencontainers/runc/releases as /usr/local/sbin/runc"
-	}
-	return 0, &runtime.UnsupportedError{
-		Feature: "containers",
-		Needs: fmt.Sprintf("an OCI runtime without known ways out of them, and %s. Install %s; or set AllowVulnerableRuntime, for code that is trusted",
-			strings.Join(list, "; "), good),
-	}
 }
