@@ -200,6 +200,7 @@ func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.Contai
 		CgroupV2:         d.cgroups.Unified(),
 		NoSwapAccounting: !d.cgroups.SwapAccounting(),
 		Limits:           d.limits,
+		Throttling:       d.throttling,
 		Devices:          hostDevices,
 	}
 	if s.spec.SharePID {

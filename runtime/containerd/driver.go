@@ -30,6 +30,7 @@ type Driver struct {
 	tasks       tasks
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
+	throttling  []string // as in oci.Options
 	life        life
 	pulls       pulls
 	use         imageUse

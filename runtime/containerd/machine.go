@@ -38,6 +38,9 @@ func (d *Driver) claim(ctx context.Context) (string, error) {
 	if d.limits, err = oci.ProcessLimits(os.DirFS("/proc"), "self"); err != nil {
 		return "", err
 	}
+	if d.throttling, err = oci.ThrottlingCounters(os.DirFS("/sys")); err != nil {
+		return "", err
+	}
 	return d.wrapRuntime(binary)
 }
 

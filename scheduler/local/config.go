@@ -128,6 +128,10 @@ type Config struct {
 	// definition does; where one is missing tasks do not start, with a reason that names it.
 	EnforceDefaultStorage bool
 
+	// NoNewPrivileges and DropNetRaw confine the containers of all tasks further, as in scheduler.Config.
+	NoNewPrivileges bool
+	DropNetRaw      bool
+
 	// DefaultLogDriverMode and LogLimit are as in scheduler.Config.
 	DefaultLogDriverMode string
 	LogLimit             int64

@@ -207,8 +207,8 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		RegistryCredentials: cfg.RegistryCredentials, RegistryAuth: cfg.RegistryAuth, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,
 		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
-		EnforceDefaultStorage: cfg.EnforceDefaultStorage,
-		LogSink:               cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
+		EnforceDefaultStorage: cfg.EnforceDefaultStorage, NoNewPrivileges: cfg.NoNewPrivileges, DropNetRaw: cfg.DropNetRaw,
+		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
 

@@ -153,6 +153,19 @@ func inContainer() int {
 		return hostile()
 	case "overwrite":
 		return overwrite()
+	case "hostile-defaults":
+		return hostileDefaults()
+	case "hostile-confined":
+		return hostileConfined()
+	case "crash":
+		return crash()
+	case "core-limit":
+		return coreLimit()
+	case "effective-user":
+		fmt.Println(os.Geteuid())
+		return 0
+	case "session-keyring":
+		return sessionKeyring()
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

@@ -42,6 +42,7 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 	if lp := d.LinuxParameters; lp != nil {
 		linux(&s, lp)
 	}
+	w.confinement.apply(&s)
 	return s
 }
 
