@@ -48,10 +48,10 @@ func hostileDefaults() int {
 		}
 		return f.Close() // the kernel would ask for SYS_ADMIN at the first write
 	}())
-	for _, size := range []uint64{1, 1 << 30, unix.RLIM_INFINITY} {
+	report("dump core", dumpCore())
+	for _, size := range []uint64{unix.RLIM_INFINITY, 1 << 30, 1} { // each would lower what the next may have
 		report(fmt.Sprintf("raise the limit of core files to %d", size), unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: size, Max: size}))
 	}
-	report("dump core", dumpCore())
 	return 0
 }
 
