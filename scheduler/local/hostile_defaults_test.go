@@ -81,6 +81,13 @@ func readAny(pattern string) error {
 // dumpCore has a copy of this program die in a way that leaves a core file, as large as its memory, where the host's
 // core_pattern is a relative name.
 func dumpCore() error {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: l.Max, Max: l.Max}); err != nil {
+		return err
+	}
 	dir := "/tmp/cores"
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
