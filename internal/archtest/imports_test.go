@@ -30,7 +30,7 @@ var table = []row{
 	{"runtime/logs", []string{"runtime", "task"}, "log drivers take output from whatever runtime kept it"},
 	{"runtime/logs/logstest", nil, "a peer that shares no code with what it tests"},
 	{"runtime/image", []string{"runtime"}, "an image is bytes, whoever runs it"},
-	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/cgroup", "internal/filelock", "internal/ociversion", "internal/spool"}, "a backend knows the interface that it implements and its own library, not who calls it"},
+	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/apparmor", "internal/cgroup", "internal/filelock", "internal/ociversion", "internal/spool"}, "a backend knows the interface that it implements and its own library, not who calls it"},
 	{"runtime/fake", []string{"runtime", "runtime/image"}, "a backend knows the interface that it implements, not who calls it"},
 	{"runtime/runtimetest", []string{"runtime", "task", "runtime/image", "runtime/runtimetest/guest"}, "the suite knows the interface and no backend"},
 	{"runtime/runtimetest/guest", nil, "what runs in the suite's containers is small and links nothing of the host"},
@@ -62,6 +62,7 @@ var table = []row{
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},
 	{"scheduler/local", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/..."}, "the one library package that chooses backends; nothing may depend on examples or test helpers"},
 
+	{"internal/apparmor", nil, "the kernel's profiles, whoever's containers they are"},
 	{"internal/cgroup", []string{"runtime", "internal/filelock"}, "the kernel's files, whoever's containers they are"},
 	{"internal/filelock", nil, "a lock knows nothing of what it guards"},
 	{"internal/keylock", nil, "a lock knows nothing of what it guards"},

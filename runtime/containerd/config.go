@@ -37,6 +37,12 @@ type Config struct {
 	// version without a word in what the program prints: Red Hat's do. See [runtime.UnsupportedError] for what the error says.
 	AllowVulnerableRuntime bool
 
+	// AppArmorProfile is the profile of containers that name none and are not privileged, where the kernel has AppArmor. ""
+	// is the driver's own, "fardel-<Owner>", which is loaded with apparmor_parser and removed by Close when no sandbox is left;
+	// where it cannot be loaded containers run without, with a warning to Logger. "unconfined" is none. Another one must be
+	// loaded. gVisor confines its processes by itself, and takes no profile.
+	AppArmorProfile string
+
 	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd
 	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. While
 	// sandboxes of an earlier driver exist, neither this nor CgroupParent may be another.

@@ -185,6 +185,9 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 }
 
 func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (oci.Options, error) {
+	if err := d.CheckAppArmor(spec.AppArmorProfile); err != nil { // which would not start, with fewer words
+		return oci.Options{}, fmt.Errorf("container %s: %w", spec.ID, err)
+	}
 	name := spec.User
 	if name == "" {
 		name = img.User
@@ -201,6 +204,7 @@ func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.Contai
 		NoSwapAccounting: !d.cgroups.SwapAccounting(),
 		Limits:           d.limits,
 		Throttling:       d.throttling,
+		AppArmorProfile:  d.appArmor,
 		Devices:          hostDevices,
 	}
 	if s.spec.SharePID {

@@ -31,6 +31,7 @@ type Driver struct {
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
 	throttling  []string // as in oci.Options
+	appArmor    string   // as oci.Options.AppArmorProfile
 	life        life
 	pulls       pulls
 	use         imageUse

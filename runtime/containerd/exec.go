@@ -92,7 +92,7 @@ func (d *Driver) execProcess(ctx context.Context, c *container, spec runtime.Exe
 	}
 	config, err := oci.Spec(own, s.spec, img.Image, oci.Options{
 		RootfsPath: "rootfs", CgroupsPath: d.cgroups.Path(own.SandboxID, own.ID), User: who, CgroupV2: d.cgroups.Unified(),
-		Limits: d.limits, Devices: hostDevices,
+		Limits: d.limits, Devices: hostDevices, AppArmorProfile: d.appArmor,
 	})
 	if err != nil {
 		return nil, err

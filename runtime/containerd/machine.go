@@ -41,6 +41,9 @@ func (d *Driver) claim(ctx context.Context) (string, error) {
 	if d.throttling, err = oci.ThrottlingCounters(os.DirFS("/sys")); err != nil {
 		return "", err
 	}
+	if err := d.openAppArmor(ctx); err != nil {
+		return "", err
+	}
 	return d.wrapRuntime(binary)
 }
 

@@ -59,8 +59,19 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 		Capabilities:    capabilities,
 		Rlimits:         rlimits,
 		NoNewPrivileges: c.NoNewPrivileges,
+		ApparmorProfile: appArmorProfile(c, o),
 		OOMScoreAdj:     &score,
 	}, nil
+}
+
+func appArmorProfile(c runtime.ContainerSpec, o Options) string {
+	switch {
+	case c.AppArmorProfile == "unconfined":
+		return ""
+	case c.AppArmorProfile == "" && !c.Privileged:
+		return o.AppArmorProfile
+	}
+	return c.AppArmorProfile
 }
 
 // groups are the supplementary ones with the primary one among them: without it a program could leave its primary group

@@ -132,6 +132,11 @@ type Config struct {
 	NoNewPrivileges bool
 	DropNetRaw      bool
 
+	// AppArmorProfile confines the containers that name no profile of their own, where the kernel has AppArmor: "" is the
+	// cluster's own, "unconfined" none; see containerd.Config. A definition for EC2 may name one with the dockerSecurityOptions
+	// apparmor:NAME, or none.
+	AppArmorProfile string
+
 	// DefaultLogDriverMode and LogLimit are as in scheduler.Config.
 	DefaultLogDriverMode string
 	LogLimit             int64

@@ -164,7 +164,7 @@ func (c *Cluster) Names() *dns.Fabric { return c.names }
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
-		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, CgroupManager: cfg.CgroupManager,
+		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, AppArmorProfile: cfg.AppArmorProfile, CgroupManager: cfg.CgroupManager,
 		Registries: cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {

@@ -155,6 +155,10 @@ func inContainer() int {
 		return overwrite()
 	case "hostile-defaults":
 		return hostileDefaults()
+	case "hostile-admin":
+		return hostileAdmin()
+	case "under-profile":
+		return underProfile()
 	case "hostile-confined":
 		return hostileConfined()
 	case "crash":

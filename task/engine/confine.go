@@ -60,3 +60,22 @@ func (f Confinement) apply(s *runtime.ContainerSpec) {
 func isCapability(name, capability string) bool {
 	return strings.TrimPrefix(strings.ToUpper(name), "CAP_") == capability
 }
+
+// profiles refuses AppArmor profiles that the driver's kernel does not have.
+func (e *Engine) profiles(u *unsupported, d *task.TaskDefinition) {
+	driver, can := e.cfg.Driver.(runtime.AppArmorChecker)
+	for i := range d.ContainerDefinitions {
+		for j, o := range d.ContainerDefinitions[i].DockerSecurityOptions {
+			name, ok := appArmorProfile([]string{o})
+			if !ok {
+				continue
+			}
+			at := fmt.Sprintf("containerDefinitions[%d].dockerSecurityOptions[%d]", i, j)
+			if !can {
+				u.when(true, at, o)
+			} else if err := driver.CheckAppArmor(name); err != nil {
+				u.when(true, at, err.Error())
+			}
+		}
+	}
+}
