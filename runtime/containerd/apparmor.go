@@ -19,7 +19,7 @@ func (d *Driver) ownProfile() string { return "fardel-" + d.cfg.Owner }
 func (d *Driver) openAppArmor(ctx context.Context) error {
 	name := d.cfg.AppArmorProfile
 	switch {
-	case name == apparmor.Unconfined || name == "" && !apparmor.Enabled(os.DirFS("/sys")):
+	case name == apparmor.Unconfined || name == "" && (d.isGVisor() || !apparmor.Enabled(os.DirFS("/sys"))):
 		return nil
 	case name != "":
 		d.appArmor = name
@@ -54,6 +54,9 @@ func (d *Driver) CheckAppArmor(profile string) error {
 		return nil
 	}
 	feature, sys := fmt.Sprintf("AppArmor profile %q", profile), os.DirFS("/sys")
+	if d.isGVisor() {
+		return &runtime.UnsupportedError{Feature: feature, Needs: "an OCI runtime other than " + gVisor + ", which ignores profiles"}
+	}
 	if !apparmor.Enabled(sys) {
 		return &runtime.UnsupportedError{Feature: feature, Needs: "a kernel that runs with AppArmor, and securityfs at /sys/kernel/security"}
 	}
