@@ -15,7 +15,7 @@ import (
 
 const (
 	// timeout is how long an OCI runtime may take to tell its version; runc and crun take five milliseconds.
-	timeout = 10 * time.Second
+	timeout = 20 * time.Second
 	// mostVersionText is more than any says.
 	mostVersionText = 4 << 10
 )

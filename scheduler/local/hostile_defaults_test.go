@@ -270,6 +270,6 @@ func TestHostileKeyring(t *testing.T) {
 		t.Fatalf("got %q and %q, want keyrings", a, b)
 	}
 	hostiletest.Report(t, "share a keyring with a sibling", a == b, fmt.Sprintf("%q and %q", a, b))
-	own := "_ses." + stopped.Containers[0].RuntimeID
+	own := stopped.Containers[0].RuntimeID // of which OCI runtimes make the name
 	hostiletest.Report(t, "keep the keyring of who started the container", !strings.Contains(a, own), fmt.Sprintf("%q, want %q", a, own))
 }
