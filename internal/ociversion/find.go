@@ -3,6 +3,7 @@ package ociversion
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,6 +58,18 @@ func Look(ctx context.Context, path string) (Verdict, error) {
 	return Judge(path, text), err
 }
 
+// LookAll looks at programs one after the other, until one is safe.
+func LookAll(ctx context.Context, paths []string) (found []Verdict, err error) {
+	for _, path := range paths {
+		v, lerr := Look(ctx, path)
+		found, err = append(found, v), errors.Join(err, lerr)
+		if v.Safe() || ctx.Err() != nil {
+			break
+		}
+	}
+	return found, err
+}
+
 func ask(ctx context.Context, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -85,7 +98,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Choose returns which of the programs found is to be used: the first that is safe. Where there is none, one of which nothing
+// Choose returns which of the programs that were looked at is to be used: the first that is safe. Where there is none, one of which nothing
 // is known will do if it was asked for by name, and the first of all if that is allowed. If none will do, needs says what was
 // found and what to install.
 func Choose(paths []string, found []Verdict, asked, allow bool) (chosen int, needs string) {

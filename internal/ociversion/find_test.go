@@ -1,6 +1,7 @@
 package ociversion
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,22 @@ func TestAsk(t *testing.T) {
 	_, err := ask(t.Context(), behind)
 	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("took %s, %v", took, err)
+	}
+}
+
+func TestLookAll(t *testing.T) {
+	dir := t.TempDir()
+	bad := fake(t, filepath.Join(dir, "bad"), "echo runc version 1.1.5")
+	mute := fake(t, filepath.Join(dir, "mute"), "exit 1")
+	good := fake(t, filepath.Join(dir, "good"), "echo runc version 1.5.3")
+	found, err := LookAll(t.Context(), []string{bad, mute, good, filepath.Join(dir, "none")})
+	if len(found) != 3 || !found[2].Safe() || found[0].Safe() || found[1].Known || err == nil || !strings.Contains(err.Error(), mute) {
+		t.Errorf("got %v, %v", found, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if found, err := LookAll(ctx, []string{bad, good}); len(found) != 1 || err == nil {
+		t.Errorf("cancelled: %v, %v", found, err)
 	}
 }
 

@@ -16,7 +16,13 @@ func (d *Driver) ownProfile() string { return "fardel-" + d.cfg.Owner }
 
 // openAppArmor finds or loads the profile of containers that name none. The driver's own is removed by Close when no sandbox
 // is left, of which the cgroups tell: what still runs would be free.
+//
+// Where the kernel enforces a policy of SELinux containers have no label of their own, which all files that are bound into
+// them would have to have as well: they run as what this program runs as.
 func (d *Driver) openAppArmor(ctx context.Context) error {
+	if enforce, err := os.ReadFile("/sys/fs/selinux/enforce"); err == nil && string(enforce) == "1" {
+		d.logger.Warn("containers are not confined by SELinux, which this kernel enforces: they get no labels")
+	}
 	name := d.cfg.AppArmorProfile
 	switch {
 	case name == apparmor.Unconfined || name == "" && (d.isGVisor() || !apparmor.Enabled(os.DirFS("/sys"))):

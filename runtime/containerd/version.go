@@ -12,7 +12,7 @@ import (
 )
 
 // findRuntime returns the path of the OCI runtime. Of a name it takes the first program in PATH and the usual directories
-// that has no known way out: a distribution's may come before one that its operator has put beside it. Each is asked every
+// that has no known way out: a distribution's may come before one that its operator has put beside it. It is asked every
 // time, which takes some milliseconds: an upgrade may have replaced it.
 func (d *Driver) findRuntime(ctx context.Context) (string, error) {
 	paths := ociversion.Paths(d.cfg.Runtime, os.Getenv("PATH"))
@@ -22,15 +22,12 @@ func (d *Driver) findRuntime(ctx context.Context) (string, error) {
 			Needs:   fmt.Sprintf("the OCI runtime %s in PATH, /usr/local/sbin or /usr/sbin: apt-get install runc, or dnf install runc", d.cfg.Runtime),
 		}
 	}
-	found := make([]ociversion.Verdict, len(paths))
-	for i, path := range paths {
-		var err error
-		if found[i], err = ociversion.Look(ctx, path); ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if err != nil {
-			d.logger.Warn("the OCI runtime does not tell its version", "path", path, "error", err)
-		}
+	found, err := ociversion.LookAll(ctx, paths)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		d.logger.Warn("an OCI runtime does not tell its version", "error", err)
 	}
 	i, needs := ociversion.Choose(paths, found, d.cfg.runtimeIsSet, d.cfg.AllowVulnerableRuntime)
 	if i < 0 {

@@ -19,12 +19,9 @@ func main() {
 	if len(paths) == 0 {
 		fail("there is no " + name)
 	}
-	found := make([]ociversion.Verdict, len(paths))
-	for i, path := range paths {
-		var err error
-		if found[i], err = ociversion.Look(context.Background(), path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+	found, err := ociversion.LookAll(context.Background(), paths)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	i, needs := ociversion.Choose(paths, found, false, false)
 	if i < 0 {
