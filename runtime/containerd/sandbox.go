@@ -23,6 +23,8 @@ type sandbox struct {
 	mu      sync.RWMutex
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
+
+	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
 // CreateSandbox implements [runtime.Driver].
