@@ -104,6 +104,12 @@ func runFilter(f []unix.SockFilter, arch, number uint32) uint32 {
 			} else {
 				at += int(i.Jf)
 			}
+		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
+			if a >= i.K {
+				at += int(i.Jt)
+			} else {
+				at += int(i.Jf)
+			}
 		case unix.BPF_RET | unix.BPF_K:
 			return i.K
 		}
@@ -136,7 +142,7 @@ func TestProgramReports(t *testing.T) {
 		t.Skip("fardel is not made for this processor")
 	}
 	for _, dir := range []string{"/", "/no/such/directory"} {
-		p := &program{rest: sysCall{"wait", unix.SYS_PPOLL, []uint64{0, 0, 0, 0, 0}}}
+		p := &program{rest: &sysCall{number: unix.SYS_PPOLL, args: []uint64{0, 0, 0, 0, 0}}}
 		p.call("stay", unix.SYS_CHDIR, p.text("/"))
 		p.call("go", unix.SYS_CHDIR, p.text(dir))
 		p.call("report", unix.SYS_WRITE, reportFD, p.bytes(make([]byte, 4)), 4)
