@@ -151,6 +151,8 @@ func inContainer() int {
 		return outcome(raw(rest))
 	case "hostile":
 		return hostile()
+	case "hostile-pid":
+		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
 	case "hostile-defaults":
