@@ -122,6 +122,9 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err != nil {
 		return 0, containerError("create", spec, creation.spec.Process, err)
 	}
+	if err := d.checkCreated(c.id, pid, creation.spec); err != nil {
+		return 0, err
+	}
 	if len(spec.SecretEnv) == 0 {
 		return pid, nil
 	}
