@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -426,5 +427,93 @@ func TestNestedMounts(t *testing.T) {
 				t.Errorf("mounts left: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// TestHostileMountCopy puts FIFOs and links in the way of a copy into a volume, which goes on when the context does not and ends
+// with it.
+func TestHostileMountCopy(t *testing.T) {
+	lane.Root(t)
+	from, to, outside := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, dir := range []string{"empty", "full"} {
+		if err := os.Mkdir(filepath.Join(from, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mknod(filepath.Join(from, "full/null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		t.Fatal(err)
+	}
+	for name, prepare := range map[string]func() error{
+		"a FIFO for a directory": func() error { return unix.Mkfifo(filepath.Join(to, "empty"), 0o600) },
+		"a FIFO for the directory of a node": func() error {
+			return errors.Join(os.Remove(filepath.Join(to, "empty")), unix.Mkfifo(filepath.Join(to, "full"), 0o600))
+		},
+		"a link out for the directory of a node": func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(to, "full")), os.Symlink(outside, filepath.Join(to, "full")))
+		},
+		"a FIFO for the file that is copied": func() error { return unix.Mkfifo(filepath.Join(to, partFile), 0o600) },
+	} {
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_ = prepare() // what it removes may not be there
+		a, b := openRoots(t, from, to)
+		done := make(chan error, 1)
+		go func() { done <- copyTree(t.Context(), a, b) }()
+		select {
+		case err := <-done:
+			left, rerr := os.ReadDir(outside)
+			hostiletest.Report(t, name, len(left) > 0 || rerr != nil, fmt.Sprint(err))
+		case <-time.After(20 * time.Second):
+			hostiletest.Report(t, name, true, "the copy waits for ever")
+		}
+	}
+}
+
+// TestCopiesWait has two copies into the same directories in another order, one directory named twice, and one that gives up.
+func TestCopiesWait(t *testing.T) {
+	var c copies
+	both := func(dirs ...string) {
+		for range 1000 {
+			unlock, err := c.lock(t.Context(), dirs)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			unlock()
+		}
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() { both("a", "b", "a") })
+	ended.Go(func() { both("b", "a") })
+	ended.Wait()
+	unlock, err := c.lock(t.Context(), []string{"b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.lock(ctx, []string{"a", "b"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a copy that has given up: %v", err)
+	}
+	unlock()
+	if unlock, err = c.lock(t.Context(), []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+// TestVolumeAtTwoPlaces fills a volume once that a container has twice.
+func TestVolumeAtTwoPlaces(t *testing.T) {
+	lane.Root(t)
+	b := newMountBench(t, "", image.File{Name: "/one/x", Content: []byte("first")}, image.File{Name: "/two/x", Content: []byte("second")})
+	_, out, err := b.try(func(s *runtime.ContainerSpec) {
+		s.Mounts = []runtime.Mount{{Volume: "v", Destination: "/one", Populate: true}, {Volume: "v", Destination: "/two", Populate: true}}
+	}, "read /one/x", "read /two/x")
+	if err != nil || out != "first\nfirst\n" {
+		t.Errorf("%q, %v", out, err)
 	}
 }
