@@ -121,11 +121,19 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err != nil {
 		return 0, err
 	}
+	release, err := d.settle(ctx, creation, img, again)
+	if err != nil {
+		return 0, fmt.Errorf("container %s: %w", c.id, err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
 	// The OCI runtime is not stopped half-way: nobody would know what it left.
 	pid, err = d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
 	if err != nil {
 		return 0, containerError("create", spec, creation.spec.Process, err)
+	}
+	if err := d.checkCreated(c.id, pid, creation.spec); err != nil {
+		return 0, err
 	}
 	if len(spec.SecretEnv) == 0 {
 		return pid, nil

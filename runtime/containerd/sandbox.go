@@ -66,6 +66,9 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 || spec.Storage < 0 {
 		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
 	}
+	if spec.Scratch != "" && !filepath.IsAbs(spec.Scratch) {
+		return fmt.Errorf("sandbox %s: scratch %q is not an absolute path: %w", spec.ID, spec.Scratch, runtime.ErrInvalid)
+	}
 	if spec.NetNS != "" {
 		if _, err := os.Stat(spec.NetNS); err != nil {
 			return fmt.Errorf("sandbox %s: network namespace: %w: %w", spec.ID, err, runtime.ErrInvalid)
@@ -110,7 +113,7 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	split(
 		func() { opened = d.tasks.openSandbox(ctx, s.spec.ID) },
 		func() {
-			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s))
+			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s), makeScratch(s.spec))
 		},
 	)
 	if err := errors.Join(opened, made); err != nil {
@@ -185,6 +188,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		}
 	}
 	if err := d.removeDisk(id); err != nil {
+		return err
+	}
+	if err := removeScratch(s.spec); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {

@@ -38,6 +38,9 @@ func linux(c runtime.ContainerSpec, s runtime.SandboxSpec, o Options) (*specs.Li
 			return nil, err
 		}
 		l.ReadonlyPaths = slices.Clone(readonlyPaths)
+		if !o.CgroupV2 { // the tmpfs that the hierarchies are mounted in stays writable, whatever its options say
+			l.ReadonlyPaths = append(l.ReadonlyPaths, "/sys/fs/cgroup")
+		}
 	}
 	return l, nil
 }

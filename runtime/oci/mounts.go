@@ -84,7 +84,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 	}
 	own := make([]specs.Mount, 0, len(c.Mounts)+len(c.Tmpfs)+1)
 	for _, m := range c.Mounts {
-		target, err := destination(c, m.Destination)
+		target, err := destination(c, m.Destination, task.MayMountHostPath)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 		})
 	}
 	for _, t := range c.Tmpfs {
-		target, err := destination(c, t.ContainerPath)
+		target, err := destination(c, t.ContainerPath, task.MayMountTmpfs)
 		if err != nil {
 			return nil, err
 		}
@@ -113,9 +113,9 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 	return own, nil
 }
 
-// destination checks and cleans a path to mount at. /proc and /sys hold what the masks protect: something mounted over
-// them would take the protection away.
-func destination(c runtime.ContainerSpec, p string) (string, error) {
+// destination checks and cleans a path to mount at. /proc and /sys hold what the masks protect, and /dev what OCI runtimes
+// mask with: something mounted over them would take the protection away.
+func destination(c runtime.ContainerSpec, p string, may func(string) bool) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", invalid(c, "mount at %q: not an absolute path", p)
 	}
@@ -123,7 +123,7 @@ func destination(c runtime.ContainerSpec, p string) (string, error) {
 	if clean == "/" {
 		return "", invalid(c, "mount at /: the image is there")
 	}
-	if clean == "/proc" || strings.HasPrefix(clean, "/proc/") || clean == "/sys" {
+	if !may(clean) {
 		return "", invalid(c, "mount at %s: the kernel's file system is there", clean)
 	}
 	return clean, nil

@@ -149,6 +149,8 @@ func inContainer() int {
 		return outcome(chat(rest))
 	case "raw":
 		return outcome(raw(rest))
+	case "grow":
+		return grow()
 	case "hostile":
 		return hostile()
 	case "hostile-pid":

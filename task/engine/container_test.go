@@ -51,9 +51,9 @@ func TestContainerSpec(t *testing.T) {
 		Sysctls: map[string]string{"net.core.somaxconn": "9"},
 		Tmpfs:   []task.Tmpfs{{ContainerPath: "/t", Size: 5}},
 		Mounts: []runtime.Mount{
-			{Source: "/d/tasks/" + id + "/hosts", Destination: "/etc/hosts"},
-			{Source: "/d/tasks/" + id + "/resolv.conf", Destination: "/etc/resolv.conf"},
-			{Source: "/d/tasks/" + id + "/hostname", Destination: "/etc/hostname"},
+			{Source: "/d/tasks/" + id + "/scratch/etc/hosts", Destination: "/etc/hosts", ReadOnly: true},
+			{Source: "/d/tasks/" + id + "/scratch/etc/resolv.conf", Destination: "/etc/resolv.conf", ReadOnly: true},
+			{Source: "/d/tasks/" + id + "/scratch/etc/hostname", Destination: "/etc/hostname", ReadOnly: true},
 		},
 		Log: "/d/logs/" + id + "/app.log",
 		Labels: map[string]string{
