@@ -134,7 +134,7 @@ func misplaced(table []*mountinfo.Info) string {
 		switch {
 		case strings.HasSuffix(m.Root, "/core_pattern"):
 			return fmt.Sprintf("%s shows core_pattern, %s", m.Mountpoint, m.Options)
-		case onDisk && task.IsKernelPath(m.Mountpoint):
+		case onDisk && runtime.IsKernelPath(m.Mountpoint):
 			return fmt.Sprintf("%s is %s of %s", m.Mountpoint, m.Root, m.FSType)
 		}
 	}

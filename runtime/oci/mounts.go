@@ -84,7 +84,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 	}
 	own := make([]specs.Mount, 0, len(c.Mounts)+len(c.Tmpfs)+1)
 	for _, m := range c.Mounts {
-		target, err := destination(c, m.Destination, task.MayMountHostPath)
+		target, err := destination(c, m.Destination, runtime.MayMountHostPath)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 		})
 	}
 	for _, t := range c.Tmpfs {
-		target, err := destination(c, t.ContainerPath, task.MayMountTmpfs)
+		target, err := destination(c, t.ContainerPath, runtime.MayMountTmpfs)
 		if err != nil {
 			return nil, err
 		}
