@@ -60,6 +60,7 @@ type ContainerSpec struct {
 	ReadonlyRootfs  bool
 	Privileged      bool
 	NoNewPrivileges bool
+	AppArmorProfile string        // loaded in the kernel, or "unconfined"; "" is the driver's choice. See AppArmorChecker
 	NoNetwork       bool          // a network namespace of its own with nothing but loopback, not the sandbox's
 	Hostname        string        // UTS hostname; "" is the sandbox's
 	Init            bool          // a small init as process 1 that reaps and forwards signals (initProcessEnabled)

@@ -44,6 +44,7 @@ var suites = []suite{
 	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 25 * time.Minute},
 	{name: "local-runc", pkg: "scheduler/local", args: []string{"-kills=3"}, timeout: 25 * time.Minute},
 	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", args: []string{"-kills=3"}, timeout: 25 * time.Minute},
+	{name: "apparmor", pkg: "scheduler/local", run: "TestHostileAppArmor|TestAppArmor", env: []string{"FARDEL_APPARMOR=1"}, short: true, timeout: 5 * time.Minute},
 	{name: "faults", pkg: "network/linux", run: "TestFault", short: true, timeout: 4 * time.Minute},
 	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
 	{name: "property", pkg: "network/linux", run: "TestProperty", args: []string{"-property.states=3"}, timeout: 8 * time.Minute},

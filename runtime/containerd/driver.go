@@ -30,6 +30,8 @@ type Driver struct {
 	tasks       tasks
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
+	throttling  []string // as in oci.Options
+	appArmor    string   // as oci.Options.AppArmorProfile
 	life        life
 	pulls       pulls
 	use         imageUse

@@ -23,6 +23,8 @@ type sandbox struct {
 	mu      sync.RWMutex
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
+
+	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
 // CreateSandbox implements [runtime.Driver].
@@ -118,7 +120,7 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 		return err
 	}
 	if s.spec.SharePID && !s.pause.alive() {
-		return d.startPause(s)
+		return d.startPause(ctx, s)
 	}
 	return ctx.Err()
 }

@@ -153,8 +153,27 @@ func inContainer() int {
 		return grow()
 	case "hostile":
 		return hostile()
+	case "hostile-pid":
+		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
+	case "hostile-defaults":
+		return hostileDefaults()
+	case "hostile-admin":
+		return hostileAdmin()
+	case "under-profile":
+		return underProfile()
+	case "hostile-confined":
+		return hostileConfined()
+	case "crash":
+		return crash()
+	case "core-limit":
+		return coreLimit()
+	case "effective-user":
+		fmt.Println(os.Geteuid())
+		return 0
+	case "session-keyring":
+		return sessionKeyring()
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

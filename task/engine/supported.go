@@ -75,7 +75,8 @@ func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 		u.when(h.IPAddress == "host-gateway", fmt.Sprintf("%sextraHosts[%d].ipAddress", at, i), "host-gateway is of the network mode bridge")
 	}
 	for i, o := range c.DockerSecurityOptions {
-		u.when(!noNewPrivileges([]string{o}), fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
+		_, profile := appArmorProfile([]string{o}) // a driver's to say
+		u.when(!noNewPrivileges([]string{o}) && !profile, fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
 	}
 	u.logs(at, c.LogConfiguration)
 }
