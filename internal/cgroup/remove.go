@@ -75,20 +75,6 @@ func (t *Tree) OpenProcesses(name, child string) ([]*os.File, error) {
 	return files, nil
 }
 
-// Processes are those in a group and below it, in any hierarchy. None if there is no such group.
-func (t *Tree) Processes(name string) ([]int, error) {
-	var all []int
-	for _, dir := range t.dirs(name) {
-		pids, err := processes(dir)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, pids...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
-}
-
 // kill sends SIGKILL to every process in a group and below it.
 func (t *Tree) kill(name string) error {
 	var errs []error

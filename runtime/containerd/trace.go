@@ -134,7 +134,7 @@ func (d *Driver) startTracer(ctx context.Context, c *container) (started func(),
 // entering reports whether the OCI runtime is in a sandbox, other than to wait for the start of a container: it has not become
 // a container's program when its own start has returned, and one that a dead driver asked for may be late.
 func (d *Driver) entering(s *sandbox, waits *container) (bool, error) {
-	pids, err := d.cgroups.Processes(s.spec.ID)
+	pids, err := d.cgroups.Processes(s.spec.ID, "")
 	if err != nil {
 		return false, err
 	}
