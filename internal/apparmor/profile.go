@@ -6,22 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 )
 
 // Unconfined is the name of no profile.
 const Unconfined = "unconfined"
 
-// names are those that need no quotes in the language of profiles.
-var names = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+// isName reports whether a name needs no quotes in the language of profiles.
+func isName(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && strings.ContainsAny(s[:1], letters) && strings.Trim(s, letters+"_.-") == "" && s != Unconfined
+}
 
 // Profile returns the text of a profile for containers. It names no file of the distribution's, which minimal systems lack.
 //
 // Beyond what is denied below everything is allowed: there is no telling what an image needs. A profile without rules for
 // mounts denies them; they are named so that they are denied without a line in the kernel's log for each.
 func Profile(name string) (string, error) {
-	if !names.MatchString(name) || name == Unconfined {
+	if !isName(name) {
 		return "", fmt.Errorf("apparmor: %q is no name of a profile", name)
 	}
 	return strings.ReplaceAll(profile, "NAME", name), nil

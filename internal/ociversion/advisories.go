@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // advisory is a published fault of an OCI runtime that a container can use against the host.
@@ -103,21 +104,25 @@ func (v Verdict) String() string {
 
 // The first line of "--version" has the program and its version: "runc version 1.3.3-0ubuntu1~24.04.2", "youki version:
 // 0.5.7", "kata-runtime  : 1.11.0", "runsc version release-20261116.0". A line "commit: 1.1.5+ds1-1+deb12u1" has the package
-// where a distribution put it there.
+// where a distribution put it there. They are compiled when they are needed: not in the processes that a program starts of itself.
 var (
-	versionLine = regexp.MustCompile(`^([a-z][a-z0-9_-]*)(?: version)?:? *:? (?:v|release-)?(\d+(?:\.\d+)+\S*)`)
-	programLine = regexp.MustCompile(`^([a-z][a-z0-9_-]*) version`)
-	commitLine  = regexp.MustCompile(`(?m)^ *commit *: *(\S+)`)
+	versionLine = once(`^([a-z][a-z0-9_-]*)(?: version)?:? *:? (?:v|release-)?(\d+(?:\.\d+)+\S*)`)
+	programLine = once(`^([a-z][a-z0-9_-]*) version`)
+	commitLine  = once(`(?m)^ *commit *: *(\S+)`)
 )
 
-// judge says what is known of the OCI runtime at a path that describes itself with a text.
+func once(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
+
+// Judge says what is known of the OCI runtime at a path that describes itself with a text.
 func Judge(path, text string) Verdict {
 	v := Verdict{Program: filepath.Base(path)}
 	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	if m := programLine.FindStringSubmatch(first); m != nil && v.Program != "krun" {
+	if m := programLine().FindStringSubmatch(first); m != nil && v.Program != "krun" {
 		v.Program = m[1]
 	}
-	m := versionLine.FindStringSubmatch(first)
+	m := versionLine().FindStringSubmatch(first)
 	if m == nil {
 		return v
 	}
@@ -126,7 +131,7 @@ func Judge(path, text string) Verdict {
 	}
 	v.Version = m[2]
 	pkg := ""
-	if m := commitLine.FindStringSubmatch(text); m != nil && strings.Contains(m[1], "+deb") {
+	if m := commitLine().FindStringSubmatch(text); m != nil && strings.Contains(m[1], "+deb") {
 		pkg = m[1]
 		v.Version += ", " + pkg
 	}
@@ -172,10 +177,10 @@ type release struct{ major, minor, patch, candidate int }
 
 // What follows the numbers is a candidate if it says so, as in 1.0.0-rc95, 1.4.0-rc.3 and 1.3.6~rc1, and else whatever a
 // builder has put there: +dev, +ds1, -0ubuntu1~24.04.2, -dirty.
-var releasePattern = regexp.MustCompile(`^(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:[-~+]?rc\.?(\d{1,9}))?`)
+var releasePattern = once(`^(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:[-~+]?rc\.?(\d{1,9}))?`)
 
 func parseRelease(s string) (release, bool) {
-	m := releasePattern.FindStringSubmatch(s)
+	m := releasePattern().FindStringSubmatch(s)
 	if m == nil {
 		return release{}, false
 	}

@@ -98,9 +98,9 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Choose returns which of the programs that were looked at is to be used: the first that is safe. Where there is none, one of which nothing
-// is known will do if it was asked for by name, and the first of all if that is allowed. If none will do, needs says what was
-// found and what to install.
+// Choose returns which of the programs that were looked at is to be used: the first that is safe. Where there is none, one of
+// which nothing is known will do if it was asked for by name, and the first of all if that is allowed. If none will do, needs
+// says what was found and what to install.
 func Choose(paths []string, found []Verdict, asked, allow bool) (chosen int, needs string) {
 	if i := slices.IndexFunc(found, Verdict.Safe); i >= 0 {
 		return i, ""

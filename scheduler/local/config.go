@@ -35,8 +35,9 @@ type Config struct {
 	// containerd in this process, which needs no daemon and shares nothing with one.
 	Containerd string
 
-	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc, the first one without known ways out. crun does the same. With gVisor's runsc each container
-	// has a kernel of its own, for code that is not trusted at all; containerd.Config.Runtime says what it lacks.
+	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc. Of a name it is the first program without known ways out of
+	// containers. crun does the same. With gVisor's runsc each container has a kernel of its own, for code that is not trusted at
+	// all; containerd.Config.Runtime says what it lacks.
 	Runtime string
 
 	// AllowVulnerableRuntime has Open take an OCI runtime with known ways out of containers, with a warning, which it refuses
