@@ -152,7 +152,7 @@ func inContainer() int {
 	case "grow":
 		return grow()
 	case "hostile":
-		return hostile()
+		return hostile(rest)
 	case "hostile-pid":
 		return hostilePID(rest)
 	case "overwrite":
