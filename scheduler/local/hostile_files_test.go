@@ -225,6 +225,10 @@ func open1(p, rel string, mode int, excused []string, tried *int, found *[]strin
 		return nil
 	}
 	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3) {
+		return nil // a mask: /dev/null is mounted over it
+	}
 	if slices.ContainsFunc(excused, func(pattern string) bool { ok, _ := path.Match(pattern, rel); return ok || pattern == rel }) {
 		return nil
 	}
@@ -247,15 +251,13 @@ var harmlessToWrite = []string{
 	"self/projid_map", "self/setgroups", "self/loginuid", "self/mem", "self/oom_adj", "self/oom_score_adj", "self/sched",
 	"self/timerslack_ns", "self/make-it-fail", "self/fail-nth", "self/latency", "self/timens_offsets",
 	"pressure/cpu", "pressure/io", "pressure/memory", "pressure/irq", // what wakes its own process
-	"keys", "timer_list", "kcore", "interrupts", "sched_debug", "scsi", "latency_stats", "timer_stats", // masked by /dev/null
-	"kpagecount", "kpageflags", "kpagecgroup", "slabinfo", "vmallocinfo", "pagetypeinfo", "allocinfo",
 }
 
 // harmlessToRead are files of /proc that tell of the host what a container may know: its kernel, processors, memory, load and
 // disks' names.
 var harmlessToRead = []string{
-	"buddyinfo", "bootconfig", "cgroups", "cmdline", "config.gz", "consoles", "cpuinfo", "crypto", "devices", "diskstats", "dma",
-	"dynamic_debug/control", "execdomains", "fb", "filesystems", "ioports", "iomem", "kallsyms", "key-users", "loadavg", "locks", "mdstat", "meminfo",
+	"allocinfo", "buddyinfo", "bootconfig", "cgroups", "cmdline", "config.gz", "consoles", "cpuinfo", "crypto", "devices", "diskstats", "dma",
+	"dynamic_debug/control", "execdomains", "fb", "filesystems", "ioports", "iomem", "key-users", "loadavg", "locks", "mdstat", "meminfo",
 	"misc", "modules", "mtrr", "partitions", "pressure/*", "schedstat", "softirqs", "stat", "swaps", "tty/*", "tty/driver/*",
 	"tty/ldisc/*", "uptime", "version", "version_signature", "vmstat", "zoneinfo", "driver/*", "fs/*/*", "fs/*/*/*", "irq/*", "irq/*/*", "bus/*", "bus/*/*", "bus/*/*/*",
 }
