@@ -84,7 +84,7 @@ func deviceAttempts() []trial {
 			return openDevice("/dev/shm/", unix.S_IFCHR, 1, 3) // one that it may use, were there no nodev
 		}},
 		trial{name: "open every disk that the kernel names", sandboxed: "the sandbox has none of the machine's devices", try: everyDisk},
-		strictly("open devices that its image lacks", func() error {
+		fails("find devices that nobody gave it", func() error {
 			for _, name := range []string{"mem", "kmem", "port", "kmsg", "fuse", "kvm", "loop-control", "sda", "vda", "nvme0", "tty0", "net/tun", "userfaultfd", "snapshot"} {
 				if _, err := os.Lstat("/dev/" + name); err == nil {
 					return nil

@@ -113,7 +113,7 @@ func parent(pid int) int {
 const (
 	sharedName  = "fardel-hostile"
 	sharedKey   = 0x66726431 // of System V, the neighbour's
-	hostKey     = 0x66726432 // the test's own, in the IPC namespace of the host
+	hostKeys    = 0x66730000 // the first of 65536, of which the test has one in the IPC namespace of the host
 	sharedPort  = 7531
 	hostSocket  = "@fardel-hostile-host"
 	taskSocket  = "@fardel-hostile-task"
@@ -179,7 +179,7 @@ func holdOnHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	id, err := unix.SysvShmGet(hostKey, sharedBytes, unix.IPC_CREAT|0o666)
+	id, err := unix.SysvShmGet(hostKeys|os.Getpid()&0xffff, sharedBytes, unix.IPC_CREAT|0o666)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,14 @@ func neighbourAttempts() []trial {
 		strictly("a segment of another task", func() error { return systemV(unix.SYS_SHMGET, sharedKey, 0) }),
 		strictly("a semaphore of another task", func() error { return systemV(unix.SYS_SEMGET, sharedKey, 0) }),
 		strictly("a queue of another task", func() error { return systemV(unix.SYS_MSGGET, sharedKey, 0) }),
-		strictly("a segment of the host", func() error { return systemV(unix.SYS_SHMGET, hostKey, 0) }),
+		strictly("a segment of the host", func() error {
+			for key := uintptr(hostKeys); key < hostKeys+1<<16; key++ {
+				if systemV(unix.SYS_SHMGET, key, 0) == nil {
+					return nil
+				}
+			}
+			return errHeld
+		}),
 		strictly("all segments that there are", func() error {
 			table, err := os.ReadFile("/proc/sysvipc/shm")
 			if err != nil {

@@ -153,7 +153,6 @@ func inContainer() int {
 		return grow()
 	case "hostile":
 		return hostile(rest)
-		return hostile(rest)
 	case "hostile-pid":
 		return hostilePID(rest)
 	case "overwrite":
