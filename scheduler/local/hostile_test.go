@@ -63,10 +63,16 @@ var themes = []theme{
 	{"devices", deviceAttempts},
 	{"processes", processAttempts},
 	{"neighbours", neighbourAttempts},
+	{"resources", resourceAttempts},
 }
 
 // terminalThemes are what it tries on a terminal.
 var terminalThemes = []theme{{"terminal", terminalAttempts}}
+
+// hostileGuests are what else a hostile container does.
+var hostileGuests = map[string]func() error{
+	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
+}
 
 // answer is a line that the guest prints for an attempt.
 type answer struct {

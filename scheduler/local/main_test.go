@@ -99,6 +99,9 @@ func inContainer() int {
 		return guest.Main()
 	}
 	verb, rest, _ := strings.Cut(os.Args[1], " ")
+	if does := hostileGuests[strings.TrimPrefix(verb, "hostile-")]; does != nil {
+		return outcome(does())
+	}
 	switch verb {
 	case "serve":
 		l, err := net.Listen("tcp", ":"+rest)
