@@ -266,7 +266,7 @@ func fileSystemAttempts() []trial {
 	return []trial{
 		strictly("its root is the host's", sameRoot),
 		strictly("above its root", above),
-		{name: "out of a change of root", apart: true, try: func() (string, error) { return "it came to another root", secondRoot() }},
+		{name: "out of a change of root", apart: true, try: secondRoot},
 		strictly("descriptors that it was left", leftOpenOf("/proc/self/fd")),
 		strictly("descriptors of its first process", leftOpenOf("/proc/1/fd")),
 		strictly("a working directory outside", func() error {
@@ -357,37 +357,40 @@ func above() error {
 }
 
 // secondRoot changes its root while it holds a directory outside of it, and goes up from that.
-func secondRoot() error {
+func secondRoot() (string, error) {
 	before, err := names("/")
 	if err != nil {
-		return err
+		return "", err
 	}
 	outside, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := os.Mkdir("/jail", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return "", err
 	}
 	if err := unix.Chroot("/jail"); err != nil {
-		return err
+		return "", err
 	}
 	if err := unix.Fchdir(outside); err != nil {
-		return err
+		return "", err
 	}
 	for range 64 {
 		if err := unix.Chdir(".."); err != nil {
-			return err
+			return "", err
 		}
 	}
 	after, err := names(".")
 	if err != nil {
-		return err
+		return "", err
 	}
 	if before == after {
-		return errors.New("it came to its own root")
+		return "", errors.New("it came to its own root")
 	}
-	return nil
+	if after == "" { // gVisor's roots are mounted on an empty directory
+		return "", errHeld
+	}
+	return fmt.Sprintf("%q instead of %q", after, before), nil
 }
 
 // names are what a directory holds, but for what attempts make there.
