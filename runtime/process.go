@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/fardel-io/fardel/task"
 )
 
 // DefaultPath is the PATH of a container whose image and definition name none.
@@ -74,7 +72,7 @@ func (c ContainerSpec) Environment(img Image, hostname string) ([]string, error)
 }
 
 // CheckMounts says what is wrong with Mounts before a driver looks at the machine. Volumes and what is in a Root, whose content
-// containers make, are kept out of /dev, /proc and /sys, see [task.IsKernelPath]. The error matches [ErrInvalid].
+// containers make, are kept out of /dev, /proc and /sys, see [IsKernelPath]. The error matches [ErrInvalid].
 func (c ContainerSpec) CheckMounts() error {
 	for _, m := range c.Mounts {
 		problem := ""
@@ -89,7 +87,7 @@ func (c ContainerSpec) CheckMounts() error {
 			problem = fmt.Sprintf("source %q is not an absolute path", m.Source)
 		case m.Root != "" && (m.Source == "" || !path.IsAbs(m.Root) || m.Populate):
 			problem = fmt.Sprintf("root %q: want an absolute path, beside a source that is not populated", m.Root)
-		case (m.Volume != "" || m.Root != "") && task.IsKernelPath(m.Destination):
+		case (m.Volume != "" || m.Root != "") && IsKernelPath(m.Destination):
 			problem = "what a container writes to cannot be where the kernel's files are"
 		}
 		if problem != "" {

@@ -72,6 +72,7 @@ var table = []row{
 	{"internal/spool", []string{"runtime"}, "the files between the process that copies a container's output and those that read it"},
 	{"internal/lane", nil, "every test imports it"},
 	{"internal/leaktest", []string{"internal/lane"}, "every test imports it"},
+	{"internal/hostiletest", nil, "every test of an attack imports it"},
 	{"internal/archtest", nil, "it reads the others as text"},
 	{"internal/bench/...", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/...", "internal/cgroup"}, "it measures what a user can use"},
 	{"internal/vm", nil, "it brings up a machine and runs the tests of the others there, as programs"},

@@ -37,6 +37,18 @@ func ociRuntimes(t *testing.T) map[string]string {
 	return list
 }
 
+// daemon stands for an OCI runtime that a containerd daemon runs.
+const daemon = "daemon"
+
+// backends are ociRuntimes and a daemon.
+func backends(t *testing.T) map[string]string {
+	list := ociRuntimes(t)
+	if _, err := exec.LookPath("containerd"); err == nil {
+		list[daemon] = daemon
+	}
+	return list
+}
+
 const corePattern = "/proc/sys/kernel/core_pattern"
 
 // hostileMountImage has links where OCI runtimes look.
@@ -78,7 +90,12 @@ type mountBench struct {
 
 func newMountBench(t *testing.T, ociRuntime string, files ...image.File) *mountBench {
 	t.Helper()
-	d := openWith(t, Config{Owner: fmt.Sprintf("hmount-%d", os.Getpid()), Dir: t.TempDir(), Runtime: ociRuntime})
+	var d *Driver
+	if owner := fmt.Sprintf("hmount-%d", os.Getpid()); ociRuntime == daemon {
+		d = openConnected(t, startDaemon(t, ""), t.TempDir(), owner)
+	} else {
+		d = openWith(t, Config{Owner: owner, Dir: t.TempDir(), Runtime: ociRuntime})
+	}
 	t.Cleanup(func() { closeEmpty(t, d) })
 	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s", Size: task.Size{CPU: 256, Memory: 128}}); err != nil {
 		t.Fatal(err)
@@ -117,7 +134,7 @@ func misplaced(table []*mountinfo.Info) string {
 		switch {
 		case strings.HasSuffix(m.Root, "/core_pattern"):
 			return fmt.Sprintf("%s shows core_pattern, %s", m.Mountpoint, m.Options)
-		case onDisk && task.IsKernelPath(m.Mountpoint):
+		case onDisk && runtime.IsKernelPath(m.Mountpoint):
 			return fmt.Sprintf("%s is %s of %s", m.Mountpoint, m.Root, m.FSType)
 		}
 	}
@@ -127,7 +144,7 @@ func misplaced(table []*mountinfo.Info) string {
 // TestHostileMountLinks has an image lead its volumes to where the kernel's file systems are.
 func TestHostileMountLinks(t *testing.T) {
 	lane.Root(t)
-	for name, path := range ociRuntimes(t) {
+	for name, path := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			b := newMountBench(t, path,
 				link("/data", "/dev"), link("/terminals", "data/pts"), link("/nothing", "/dev/null"), link("/up", "../../../dev"),
@@ -167,7 +184,7 @@ func TestHostileMountLinks(t *testing.T) {
 // and remove files there (CVE-2026-41579).
 func TestHostileMountKernelDirs(t *testing.T) {
 	lane.Root(t)
-	for name, path := range ociRuntimes(t) {
+	for name, path := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, dir := range []string{"/dev", "/proc", "/sys"} {
 				t.Run(dir[1:], func(t *testing.T) {
@@ -326,7 +343,7 @@ func TestHostileMountExchange(t *testing.T) {
 // TestHostileMountRestart has a container change its own root file system, so that a mount is led to /dev, /proc or /sys when it runs again.
 func TestHostileMountRestart(t *testing.T) {
 	lane.Root(t)
-	for name, path := range ociRuntimes(t) {
+	for name, path := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			b := newMountBench(t, path)
 			for i, at := range []string{"dev", "dev/pts", "sys", "sys/fs/cgroup", "proc", "proc/sys"} {
@@ -373,7 +390,7 @@ func TestHostileMountRestart(t *testing.T) {
 // TestNestedMounts has mounts in a volume, which the driver makes.
 func TestNestedMounts(t *testing.T) {
 	lane.Root(t)
-	for name, path := range ociRuntimes(t) {
+	for name, path := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			b := newMountBench(t, path)
 			file := filepath.Join(t.TempDir(), "f")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -27,8 +26,8 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 	}
 	c := mountCheck{spec: spec, host: func(name string) bool { _, err := os.Lstat(name); return err == nil }}
 	var err error
-	if c.sources, err = origins(spec); err == nil {
-		c.table, err = mountinfo.PidMountInfo(pid)
+	if c.table, err = mountinfo.PidMountInfo(pid); err == nil {
+		c.sources, err = origins(spec, c.table)
 	}
 	if err == nil {
 		err = checkMounts(c)
@@ -39,8 +38,9 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 	return nil
 }
 
-// origins finds what the paths of the host are that a container may have something of.
-func origins(spec *specs.Spec) (map[string]origin, error) {
+// origins finds what the paths of the host are that a container may have something of, and of its nodes those that it has
+// mounted something at.
+func origins(spec *specs.Spec, mounted []*mountinfo.Info) (map[string]origin, error) {
 	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
 		return nil, err
@@ -54,11 +54,13 @@ func origins(spec *specs.Spec) (map[string]origin, error) {
 			return nil, fmt.Errorf("what is mounted at %s: %w", m.Destination, err)
 		}
 	}
-	nodes := slices.Clone(standardNodes)
-	for _, node := range spec.Linux.Devices {
-		nodes = append(nodes, node.Path)
+	nodes := map[string]bool{"/dev/null": true}
+	for _, m := range mounted {
+		if slices.Contains(standardNodes, m.Mountpoint) || slices.Contains(devicesOf(spec), m.Mountpoint) {
+			nodes[m.Mountpoint] = true
+		}
 	}
-	for _, name := range nodes {
+	for name := range nodes {
 		if p, err := originAt(table, name); err == nil { // those that are not on this machine can be bound by nobody
 			places[name] = p
 		}
@@ -92,7 +94,12 @@ func originAt(table []*mountinfo.Info, name string) (origin, error) {
 
 // mountOf is the number of the mount that a descriptor is of.
 func mountOf(fd int) (int, error) {
-	info, err := os.ReadFile(filepath.Join("/proc/self/fdinfo", fmt.Sprint(fd)))
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err == nil && st.Mask&unix.STATX_MNT_ID != 0 {
+		return int(st.Mnt_id), nil
+	}
+	// Before Linux 5.8.
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
 	if err != nil {
 		return 0, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/fardel-io/fardel/runtime"
-	"github.com/fardel-io/fardel/task"
 )
 
 // maxLinks is how many symbolic links the kernel follows in one path.
@@ -28,7 +27,7 @@ func (l links) follow(name string, below func(dir string) bool) (string, error) 
 		part := rest[0]
 		rest = rest[1:]
 		next := path.Join(at, part)
-		if part == "" || part == "." || part == ".." || task.IsKernelPath(at) || below(at) {
+		if part == "" || part == "." || part == ".." || runtime.IsKernelPath(at) || below(at) {
 			at = next
 			continue
 		}
@@ -74,7 +73,7 @@ func settleMounts(spec *specs.Spec, l links) (settled, error) {
 	}
 	var s settled
 	for _, m := range spec.Mounts {
-		if m.Type != "bind" && m.Type != "tmpfs" || task.IsKernelPath(m.Destination) {
+		if m.Type != "bind" && m.Type != "tmpfs" || runtime.IsKernelPath(m.Destination) {
 			s.mounts = append(s.mounts, m)
 			continue
 		}
@@ -83,7 +82,7 @@ func settleMounts(spec *specs.Spec, l links) (settled, error) {
 		switch {
 		case err != nil:
 			return settled{}, fmt.Errorf("mount at %s: %w: %w", asked, err, runtime.ErrInvalid)
-		case task.IsKernelPath(at):
+		case runtime.IsKernelPath(at):
 			return settled{}, fmt.Errorf("%w: %w", ledTo(asked, at), runtime.ErrInvalid)
 		case at == "/":
 			return settled{}, fmt.Errorf("mount at %s: a link of the image leads to its root directory: %w", asked, runtime.ErrInvalid)
@@ -98,7 +97,7 @@ func settleMounts(spec *specs.Spec, l links) (settled, error) {
 	for _, node := range devicesOf(spec) {
 		at, err := l.follow(node, s.covers)
 		i := s.holder(at)
-		if err != nil || i >= 0 && s.mounts[i].Type == "bind" || task.IsKernelPath(at) && !task.IsKernelPath(node) {
+		if err != nil || i >= 0 && s.mounts[i].Type == "bind" || runtime.IsKernelPath(at) && !runtime.IsKernelPath(node) {
 			return settled{}, fmt.Errorf("device at %s: it leads into a volume, or to where the kernel's files are: %w", node, runtime.ErrInvalid)
 		}
 	}
@@ -121,7 +120,7 @@ func (s *settled) holder(name string) int {
 	found, depth := -1, -1
 	for i, m := range s.mounts {
 		d := strings.Count(m.Destination, "/")
-		if (m.Destination == name || isBelow(name, m.Destination)) && d >= depth && !task.IsKernelPath(m.Destination) {
+		if (m.Destination == name || isBelow(name, m.Destination)) && d >= depth && !runtime.IsKernelPath(m.Destination) {
 			found, depth = i, d
 		}
 	}

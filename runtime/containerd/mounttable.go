@@ -13,7 +13,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/fardel-io/fardel/runtime"
-	"github.com/fardel-io/fardel/task"
 )
 
 // origin is a file or directory of a file system, whatever path leads to it: what a bind mount shows.
@@ -108,7 +107,7 @@ func (t *mountTable) fixed() error {
 		})
 		switch {
 		case m != nil:
-		case want.Type == "tmpfs" && !task.IsKernelPath(want.Destination):
+		case want.Type == "tmpfs" && !runtime.IsKernelPath(want.Destination):
 			t.moved = append(t.moved, want)
 			continue
 		default:
@@ -156,7 +155,7 @@ func (t *mountTable) binds() error {
 		switch {
 		case m == nil:
 			return fmt.Errorf("what was to be mounted at %s is not there", want.Destination)
-		case task.IsKernelPath(m.Mountpoint):
+		case runtime.IsKernelPath(m.Mountpoint):
 			return ledTo(want.Destination, m.Mountpoint)
 		}
 		if err := wantAccess(want, m); err != nil {
@@ -181,7 +180,7 @@ func ledTo(asked, point string) error {
 func (t *mountTable) free() error {
 	for _, want := range t.moved {
 		is := func(m *mountinfo.Info) bool { return m.Root == "/" && m.FSType == "tmpfs" && !t.isMask(m) }
-		if t.take(func(m *mountinfo.Info) bool { return is(m) && !task.IsKernelPath(m.Mountpoint) }) != nil {
+		if t.take(func(m *mountinfo.Info) bool { return is(m) && !runtime.IsKernelPath(m.Mountpoint) }) != nil {
 			continue
 		}
 		if m := t.take(is); m != nil {

@@ -19,8 +19,11 @@ type pausePlan struct {
 	lastCapability int    // the last that the kernel knows
 	audit          uint32 // the processor, as filters of system calls know it
 	closeRange     bool   // the kernel has close_range, since 5.9
-	descriptors    int    // how many it starts with, where the kernel has not
 }
+
+// oldDescriptors is how many descriptors are closed one by one where the kernel does not close all at once: those that the
+// host program was started with and knows nothing of are among the first.
+const oldDescriptors = 1024
 
 // program is the life of a process that holds a PID namespace and lives in the hands of the containers in it. Who may trace
 // has root's powers over it, its /proc/1 included, and must not get anything by them: it is started in namespaces of its
@@ -81,8 +84,8 @@ func (p pausePlan) program() *program {
 		g.call("close descriptors", uint64(last), 0, 1<<32-1, 0)
 		return g
 	}
-	for fd := range p.descriptors {
-		g.call("close a descriptor", uint64(last), uint64(fd))
+	for fd := range uint64(oldDescriptors) {
+		g.try("close a descriptor", uint64(last), fd)
 	}
 	return g
 }

@@ -82,7 +82,6 @@ func (d *Driver) launchPause(ctx context.Context, spec runtime.SandboxSpec) (_ p
 		plan.netNS = reportFD + len(give)
 		give = append(give, f)
 	}
-	plan.descriptors = reportFD + len(give)
 	program, file, err := plan.compile()
 	if err != nil {
 		return process{}, err

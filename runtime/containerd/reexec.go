@@ -46,8 +46,9 @@ func Reexec() bool {
 	return false
 }
 
-// hide keeps processes of the same user from the memory and the descriptors of this one, unless they may trace. A machine that
-// withholds SYS_PTRACE would keep the OCI runtime from them, too, which finds the sockets of terminals there.
+// hide has the kernel write no dump of this process, which knows what was given to containers and to Exec, and keep others from
+// its memory. A machine that withholds SYS_PTRACE would keep the OCI runtime from it, too, which finds the sockets of terminals
+// there.
 func hide() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData

@@ -99,6 +99,9 @@ func inContainer() int {
 		return guest.Main()
 	}
 	verb, rest, _ := strings.Cut(os.Args[1], " ")
+	if does := hostileGuests[strings.TrimPrefix(verb, "hostile-")]; does != nil {
+		return outcome(does())
+	}
 	switch verb {
 	case "serve":
 		l, err := net.Listen("tcp", ":"+rest)
@@ -152,7 +155,7 @@ func inContainer() int {
 	case "grow":
 		return grow()
 	case "hostile":
-		return hostile()
+		return hostile(rest)
 	case "hostile-pid":
 		return hostilePID(rest)
 	case "overwrite":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/task"
 )
@@ -89,15 +90,15 @@ func (u *unsupported) mounts(at string, d *task.TaskDefinition, c *task.Containe
 			continue
 		}
 		path, ofHost := fmt.Sprintf("%smountPoints[%d].containerPath", at, i), sourcePath(v) != ""
-		u.when(ofHost && !task.MayMountHostPath(m.ContainerPath), path, m.ContainerPath+" is the kernel's")
-		u.when(!ofHost && task.IsKernelPath(m.ContainerPath), path,
+		u.when(ofHost && !runtime.MayMountHostPath(m.ContainerPath), path, m.ContainerPath+" is the kernel's")
+		u.when(!ofHost && runtime.IsKernelPath(m.ContainerPath), path,
 			fmt.Sprintf("%s: a volume cannot be in /dev, /proc or /sys, but for /dev/shm and /dev/mqueue", m.ContainerPath))
 	}
 	if c.LinuxParameters == nil {
 		return
 	}
 	for i, t := range c.LinuxParameters.Tmpfs {
-		u.when(!task.MayMountTmpfs(t.ContainerPath), fmt.Sprintf("%slinuxParameters.tmpfs[%d].containerPath", at, i),
+		u.when(!runtime.MayMountTmpfs(t.ContainerPath), fmt.Sprintf("%slinuxParameters.tmpfs[%d].containerPath", at, i),
 			t.ContainerPath+" is the kernel's")
 	}
 }

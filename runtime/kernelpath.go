@@ -1,7 +1,7 @@
-package task
+package runtime
 
 import (
-	slashpath "path" // next.go has a path of statuses
+	"path"
 	"slices"
 	"strings"
 )
@@ -25,7 +25,7 @@ func IsKernelPath(name string) bool { return isIn(name, kernelDirs) && !isIn(nam
 // MayMountTmpfs reports whether an empty file system at a path of a container takes no protection from it: everywhere but in
 // /proc and /sys, and at what every container has in /dev. The path is absolute; links are not followed.
 func MayMountTmpfs(name string) bool {
-	clean := slashpath.Clean(name)
+	clean := path.Clean(name)
 	return !isIn(clean, []string{"/proc", "/sys"}) && !slices.Contains(deviceNames, clean) && !isIn(clean, []string{"/dev/pts", "/dev/fd"})
 }
 
@@ -33,11 +33,11 @@ func MayMountTmpfs(name string) bool {
 // container: everywhere but in /proc and at /sys, of which the container has its own. The path is absolute; links are not
 // followed.
 func MayMountHostPath(name string) bool {
-	return !isIn(name, []string{"/proc"}) && slashpath.Clean(name) != "/sys"
+	return !isIn(name, []string{"/proc"}) && path.Clean(name) != "/sys"
 }
 
 // isIn reports whether a path is one of some directories or lies in one.
 func isIn(name string, dirs []string) bool {
-	clean := slashpath.Clean(name)
+	clean := path.Clean(name)
 	return slices.ContainsFunc(dirs, func(dir string) bool { return clean == dir || strings.HasPrefix(clean, dir+"/") })
 }
