@@ -40,7 +40,7 @@ func TestHostileMountPaths(t *testing.T) {
 			_, err := c.Run(t.Context(), def, scheduler.RunOptions{LaunchType: task.LaunchTypeEC2})
 			var refused *scheduler.UnsupportedError
 			clear := errors.As(err, &refused) && strings.Contains(err.Error(), ".containerPath: not supported: "+at)
-			hostiletest.Report(t, kind+" at "+at, !clear, fmt.Sprint(err))
+			hostiletest.Report(t, kind+" at "+at, !clear, fmt.Sprintf("%q", fmt.Sprint(err)))
 		}
 	}
 }
