@@ -81,8 +81,9 @@ type answer struct {
 	Detail    string
 }
 
-// hostile is a container that tries themes: "all", "terminal", or "one NAME".
-func hostile(rest string) int {
+// hostile is a container that tries themes: "hostile all", "hostile terminal", or "hostile one NAME".
+func hostile() int {
+	_, rest, _ := strings.Cut(os.Args[1], " ")
 	list := themes
 	verb, name, _ := strings.Cut(rest, " ")
 	if verb == "terminal" {

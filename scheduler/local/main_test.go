@@ -155,7 +155,7 @@ func inContainer() int {
 	case "grow":
 		return grow()
 	case "hostile":
-		return hostile(rest)
+		return hostile()
 	case "hostile-pid":
 		return hostilePID(rest)
 	case "overwrite":
