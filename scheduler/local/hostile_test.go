@@ -21,6 +21,7 @@ import (
 	"unsafe"
 
 	"github.com/fardel-io/fardel/internal/hostiletest"
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
 )
 
@@ -71,7 +72,14 @@ var terminalThemes = []theme{{"terminal", terminalAttempts}}
 
 // hostileGuests are what else a hostile container does.
 var hostileGuests = map[string]func() error{
+	"idle":      idle,
 	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
+}
+
+// idle is a container that does nothing.
+func idle() error {
+	fmt.Println("idle")
+	select {}
 }
 
 // answer is a line that the guest prints for an attempt.
@@ -283,7 +291,7 @@ func TestHostileContainer(t *testing.T) {
 		name   string
 		themes []theme
 	}{{"app", themes}, {"terminal", terminalThemes}} {
-		reportAnswers(t, container.themes, output(t, run, container.name))
+		reportAnswers(t, "", container.themes, output(t, run, container.name))
 		if ended := stopped.Container(container.name); ended.ExitCode == nil || *ended.ExitCode != 0 {
 			t.Errorf("%s: %+v", container.name, ended)
 		}
@@ -303,8 +311,36 @@ func TestHostileContainer(t *testing.T) {
 	wait(t, neighbour)
 }
 
-// reportAnswers reports what a container says about themes. An attempt without an answer has ended the container.
-func reportAnswers(t *testing.T, list []theme, out string) {
+// TestHostileExec runs the themes in a process that Exec adds, which the OCI runtime makes in another way than the first one
+// (CVE-2022-29162).
+func TestHostileExec(t *testing.T) {
+	c := open(t)
+	holdOnHost(t)
+	neighbour := start(t, c, define([]string{"app", "hostile-neighbour"}), scheduler.RunOptions{})
+	awaitOutput(t, neighbour, "app", "holding")
+	def := define([]string{"app", "hostile-idle"})
+	def.CPU, def.Memory = "1024", "2048"
+	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
+	awaitOutput(t, run, "app", "idle")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	code, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "hostile all"}, Stdout: &out})
+	if err != nil || code != 0 {
+		t.Errorf("exec: %d, %v", code, err)
+	}
+	reportAnswers(t, "exec: ", themes, out.String())
+	for _, r := range []*scheduler.Run{run, neighbour} {
+		if err := r.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, r)
+	}
+}
+
+// reportAnswers reports what a process says about themes. An attempt without an answer has ended the process.
+func reportAnswers(t *testing.T, prefix string, list []theme, out string) {
 	t.Helper()
 	answers := map[string]answer{}
 	for text := range strings.Lines(out) {
@@ -319,7 +355,7 @@ func reportAnswers(t *testing.T, list []theme, out string) {
 	for _, th := range list {
 		for _, a := range th.attempts() {
 			ans, ok := answers[a.name]
-			name := th.name + ": " + a.name
+			name := prefix + th.name + ": " + a.name
 			switch {
 			case !ok:
 				hostiletest.Report(t, name, true, "there is no answer")
