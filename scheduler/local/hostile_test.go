@@ -225,21 +225,21 @@ const none = ^uintptr(0) // no such descriptor
 // effects are what attempts would change on the host. They are read by the test, so they are the host's whatever kernel
 // the container has.
 var effects = map[string]string{
-	"core_pattern":          "/proc/sys/kernel/core_pattern",
-	"the program for cores": "/proc/sys/kernel/core_pipe_limit",
-	"modprobe":              "/proc/sys/kernel/modprobe",
-	"uevent_helper":         "/sys/kernel/uevent_helper",
-	"the host's name":       "/proc/sys/kernel/hostname",
-	"the host's domain":     "/proc/sys/kernel/domainname",
-	"magic keys":            "/proc/sys/kernel/sysrq",
-	"panic of the kernel":   "/proc/sys/kernel/panic",
-	"address layout":        "/proc/sys/kernel/randomize_va_space",
-	"overcommitment":        "/proc/sys/vm/overcommit_memory",
-	"links in /tmp":         "/proc/sys/fs/protected_symlinks",
-	"dumps of set-uid":      "/proc/sys/fs/suid_dumpable",
-	"forwarding":            "/proc/sys/net/ipv4/ip_forward",
-	"swap":                  "/proc/swaps",
-	"binary formats":        "/proc/sys/fs/binfmt_misc",
+	"core_pattern":        "/proc/sys/kernel/core_pattern",
+	"cores in pipes":      "/proc/sys/kernel/core_pipe_limit",
+	"modprobe":            "/proc/sys/kernel/modprobe",
+	"uevent_helper":       "/sys/kernel/uevent_helper",
+	"the host's name":     "/proc/sys/kernel/hostname",
+	"the host's domain":   "/proc/sys/kernel/domainname",
+	"magic keys":          "/proc/sys/kernel/sysrq",
+	"panic of the kernel": "/proc/sys/kernel/panic",
+	"address layout":      "/proc/sys/kernel/randomize_va_space",
+	"overcommitment":      "/proc/sys/vm/overcommit_memory",
+	"links in /tmp":       "/proc/sys/fs/protected_symlinks",
+	"dumps of set-uid":    "/proc/sys/fs/suid_dumpable",
+	"forwarding":          "/proc/sys/net/ipv4/ip_forward",
+	"swap":                "/proc/swaps",
+	"binary formats":      "/proc/sys/fs/binfmt_misc",
 }
 
 // look reads a file, or what a directory holds. What this kernel does not have is "none".
@@ -254,7 +254,7 @@ func look(path string) string {
 	return string(data)
 }
 
-// hostState is what effects has a look at, and how far the clock is from one that nobody sets.
+// hostState is what effects has a look at.
 func hostState() map[string]string {
 	state := map[string]string{}
 	for name, path := range effects {
@@ -368,8 +368,8 @@ func reportAnswers(t *testing.T, prefix string, list []theme, out string) {
 	}
 }
 
-// TestHostileTable keeps the names of attempts apart.
-func TestHostileTable(t *testing.T) {
+// TestAttemptsHaveNames keeps the names of attempts apart.
+func TestAttemptsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, th := range append(slices.Clone(themes), terminalThemes...) {
 		for _, a := range th.attempts() {
