@@ -78,6 +78,7 @@ func TestHostileOverwrite(t *testing.T) {
 	before := sum()
 	c := open(t)
 	run := start(t, c, define([]string{"app", "overwrite"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
 	awaitOutput(t, run, "app", "watching")
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -70,8 +70,10 @@ func processAttempts() []trial {
 		strictly("trace a process that the kernel runs", func() error { return unix.PtraceAttach(2) }),
 		{name: "a process of the host by its number", try: func() (string, error) {
 			for pid := 2; pid < 100_000; pid++ {
-				_, thread := os.Stat(fmt.Sprintf("/proc/self/task/%d", pid))
-				if err := unix.Kill(pid, 0); err == nil && thread != nil && parent(pid) != os.Getpid() && parent(pid) >= 0 {
+				if unix.Kill(pid, 0) != nil {
+					continue
+				}
+				if of := statusOf(pid, "Tgid:"); of > 1 && of != os.Getpid() && parent(of) != os.Getpid() { // also threads take signals
 					return fmt.Sprintf("process %d takes signals", pid), nil
 				}
 			}
@@ -95,12 +97,15 @@ func processAttempts() []trial {
 }
 
 // parent returns that of a process, -1 for one that is gone.
-func parent(pid int) int {
+func parent(pid int) int { return statusOf(pid, "PPid:") }
+
+// statusOf returns a number of a process's status, -1 for one that is gone.
+func statusOf(pid int, row string) int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return -1
 	}
-	_, rest, _ := strings.Cut(string(status), "PPid:")
+	_, rest, _ := strings.Cut(string(status), "\n"+row)
 	number, _, _ := strings.Cut(rest, "\n")
 	n, err := strconv.Atoi(strings.TrimSpace(number))
 	if err != nil {

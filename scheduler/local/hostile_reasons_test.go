@@ -53,6 +53,7 @@ func TestHostileReasons(t *testing.T) {
 		}
 	}
 	run := start(t, c, define([]string{"app", "out " + escape, "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
 	awaitOutput(t, run, "app", escape)
 	for name, spec := range map[string]runtime.ExecSpec{
 		"a command":   {Args: []string{"nosuch" + escape}},

@@ -230,8 +230,9 @@ func TestHostileStorm(t *testing.T) {
 	c := open(t)
 	bystander := start(t, c, define([]string{"app", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
 	run := start(t, c, define([]string{"app", "hostile-forks"}), scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
+	running(t, bystander)
 	awaitOutput(t, run, "app", "forking")
-	awaitOutput(t, bystander, "app", "up")
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -271,7 +272,7 @@ func TestHostileDirectories(t *testing.T) {
 	up := "read " + strings.Repeat("../", 16) + secret[1:]
 	c := open(t)
 	run := start(t, c, define([]string{"app", "out up", "hang"}), scheduler.RunOptions{EnableExecuteCommand: true})
-	awaitOutput(t, run, "app", "up")
+	running(t, run)
 	var dirs []string
 	for fd := 3; fd <= 14; fd++ {
 		dirs = append(dirs, fmt.Sprintf("/proc/self/fd/%d", fd))

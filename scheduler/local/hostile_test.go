@@ -21,6 +21,7 @@ import (
 	"unsafe"
 
 	"github.com/fardel-io/fardel/internal/hostiletest"
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
 )
 
@@ -71,7 +72,14 @@ var terminalThemes = []theme{{"terminal", terminalAttempts}}
 
 // hostileGuests are what else a hostile container does.
 var hostileGuests = map[string]func() error{
+	"idle":      idle,
 	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
+}
+
+// idle is a container that does nothing.
+func idle() error {
+	fmt.Println("idle")
+	select {}
 }
 
 // answer is a line that the guest prints for an attempt.
@@ -217,21 +225,21 @@ const none = ^uintptr(0) // no such descriptor
 // effects are what attempts would change on the host. They are read by the test, so they are the host's whatever kernel
 // the container has.
 var effects = map[string]string{
-	"core_pattern":          "/proc/sys/kernel/core_pattern",
-	"the program for cores": "/proc/sys/kernel/core_pipe_limit",
-	"modprobe":              "/proc/sys/kernel/modprobe",
-	"uevent_helper":         "/sys/kernel/uevent_helper",
-	"the host's name":       "/proc/sys/kernel/hostname",
-	"the host's domain":     "/proc/sys/kernel/domainname",
-	"magic keys":            "/proc/sys/kernel/sysrq",
-	"panic of the kernel":   "/proc/sys/kernel/panic",
-	"address layout":        "/proc/sys/kernel/randomize_va_space",
-	"overcommitment":        "/proc/sys/vm/overcommit_memory",
-	"links in /tmp":         "/proc/sys/fs/protected_symlinks",
-	"dumps of set-uid":      "/proc/sys/fs/suid_dumpable",
-	"forwarding":            "/proc/sys/net/ipv4/ip_forward",
-	"swap":                  "/proc/swaps",
-	"binary formats":        "/proc/sys/fs/binfmt_misc",
+	"core_pattern":        "/proc/sys/kernel/core_pattern",
+	"cores in pipes":      "/proc/sys/kernel/core_pipe_limit",
+	"modprobe":            "/proc/sys/kernel/modprobe",
+	"uevent_helper":       "/sys/kernel/uevent_helper",
+	"the host's name":     "/proc/sys/kernel/hostname",
+	"the host's domain":   "/proc/sys/kernel/domainname",
+	"magic keys":          "/proc/sys/kernel/sysrq",
+	"panic of the kernel": "/proc/sys/kernel/panic",
+	"address layout":      "/proc/sys/kernel/randomize_va_space",
+	"overcommitment":      "/proc/sys/vm/overcommit_memory",
+	"links in /tmp":       "/proc/sys/fs/protected_symlinks",
+	"dumps of set-uid":    "/proc/sys/fs/suid_dumpable",
+	"forwarding":          "/proc/sys/net/ipv4/ip_forward",
+	"swap":                "/proc/swaps",
+	"binary formats":      "/proc/sys/fs/binfmt_misc",
 }
 
 // look reads a file, or what a directory holds. What this kernel does not have is "none".
@@ -246,7 +254,7 @@ func look(path string) string {
 	return string(data)
 }
 
-// hostState is what effects has a look at, and how far the clock is from one that nobody sets.
+// hostState is what effects has a look at.
 func hostState() map[string]string {
 	state := map[string]string{}
 	for name, path := range effects {
@@ -283,7 +291,7 @@ func TestHostileContainer(t *testing.T) {
 		name   string
 		themes []theme
 	}{{"app", themes}, {"terminal", terminalThemes}} {
-		reportAnswers(t, container.themes, output(t, run, container.name))
+		reportAnswers(t, "", container.themes, output(t, run, container.name))
 		if ended := stopped.Container(container.name); ended.ExitCode == nil || *ended.ExitCode != 0 {
 			t.Errorf("%s: %+v", container.name, ended)
 		}
@@ -303,8 +311,36 @@ func TestHostileContainer(t *testing.T) {
 	wait(t, neighbour)
 }
 
-// reportAnswers reports what a container says about themes. An attempt without an answer has ended the container.
-func reportAnswers(t *testing.T, list []theme, out string) {
+// TestHostileExec runs the themes in a process that Exec adds, which the OCI runtime makes in another way than the first one
+// (CVE-2022-29162).
+func TestHostileExec(t *testing.T) {
+	c := open(t)
+	holdOnHost(t)
+	neighbour := start(t, c, define([]string{"app", "hostile-neighbour"}), scheduler.RunOptions{})
+	awaitOutput(t, neighbour, "app", "holding")
+	def := define([]string{"app", "hostile-idle"})
+	def.CPU, def.Memory = "1024", "2048"
+	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
+	awaitOutput(t, run, "app", "idle")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	code, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "hostile all"}, Stdout: &out})
+	if err != nil || code != 0 {
+		t.Errorf("exec: %d, %v", code, err)
+	}
+	reportAnswers(t, "exec: ", themes, out.String())
+	for _, r := range []*scheduler.Run{run, neighbour} {
+		if err := r.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, r)
+	}
+}
+
+// reportAnswers reports what a process says about themes. An attempt without an answer has ended the process.
+func reportAnswers(t *testing.T, prefix string, list []theme, out string) {
 	t.Helper()
 	answers := map[string]answer{}
 	for text := range strings.Lines(out) {
@@ -319,7 +355,7 @@ func reportAnswers(t *testing.T, list []theme, out string) {
 	for _, th := range list {
 		for _, a := range th.attempts() {
 			ans, ok := answers[a.name]
-			name := th.name + ": " + a.name
+			name := prefix + th.name + ": " + a.name
 			switch {
 			case !ok:
 				hostiletest.Report(t, name, true, "there is no answer")
@@ -332,8 +368,8 @@ func reportAnswers(t *testing.T, list []theme, out string) {
 	}
 }
 
-// TestHostileTable keeps the names of attempts apart.
-func TestHostileTable(t *testing.T) {
+// TestAttemptsHaveNames keeps the names of attempts apart.
+func TestAttemptsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, th := range append(slices.Clone(themes), terminalThemes...) {
 		for _, a := range th.attempts() {
