@@ -41,6 +41,9 @@ type Config struct {
 	// Isolated leaves out the link between VPCs and the host: the host reaches no task and no task reaches the outside.
 	Isolated bool
 
+	// ConnectionLimits bound what one ENI takes of its VPC's table of connections and memory for fragments.
+	ConnectionLimits ConnectionLimits
+
 	// Logger takes what an operator would act upon; nil discards.
 	Logger *slog.Logger
 }

@@ -81,7 +81,48 @@ func expressions(f family, s statement) []expr.Any {
 	if list := markExpressions(s); list != nil {
 		return list
 	}
+	if list := chargeExpressions(s); list != nil {
+		return list
+	}
 	return translating(f, s)
+}
+
+// chargeExpressions translates what bounds how much an interface does.
+func chargeExpressions(s statement) []expr.Any {
+	switch s := s.(type) {
+	case iifHead:
+		return []expr.Any{meta(expr.MetaKeyIIFNAME), equal([]byte(s.Head))}
+	case oifHead:
+		return []expr.Any{meta(expr.MetaKeyOIFNAME), equal([]byte(s.Head))}
+	case confirmed:
+		return connBits(expr.CtKeySTATUS, 1<<3) // IPS_CONFIRMED
+	case counter:
+		return []expr.Any{&expr.Counter{}}
+	case fragment:
+		if s.Family == ipv6 {
+			return []expr.Any{&expr.Exthdr{DestRegister: reg1, Type: unix.IPPROTO_FRAGMENT, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT, Op: expr.ExthdrOpIpv6}, equal([]byte{1})}
+		}
+		return []expr.Any{header(6, 2), // flags and offset
+			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 2, Mask: []byte{0x3f, 0xff}, Xor: []byte{0, 0}},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: []byte{0, 0}}}
+	case rateOver:
+		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: rateIdle,
+			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(s.PerSecond), Unit: expr.LimitTimeSecond, Burst: uint32(s.Burst), Over: true}}})
+	case countOver:
+		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_ADD,
+			Exprs: []expr.Any{&expr.Connlimit{Count: uint32(s.Open), Flags: expr.NFT_CONNLIMIT_F_INV}}})
+	}
+	return nil
+}
+
+// charge asks a set that the kernel fills about an interface.
+func charge(in bool, ask *expr.Dynset) []expr.Any {
+	key := expr.MetaKeyOIFNAME
+	if in {
+		key = expr.MetaKeyIIFNAME
+	}
+	ask.SrcRegKey = reg1
+	return []expr.Any{meta(key), ask}
 }
 
 // senderMatch compares what only the sender's link can have.

@@ -204,6 +204,9 @@ func (t *tables) set(table *nftables.Table, f family, name string, kind setKind)
 	case portServices:
 		s.KeyType = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
 		s.Concatenation = true
+	case rates, counts:
+		s.KeyType, s.KeyByteOrder = nftables.TypeIFName, binaryutil.NativeEndian
+		s.Dynamic, s.HasTimeout, s.Size = true, kind == rates, linkSetSize
 	}
 	if kind == addrServices || kind == portServices {
 		s.IsMap, s.DataType = true, nftables.MustConcatSetType(address, nftables.TypeInetService)

@@ -45,10 +45,12 @@ func routerChains(v view, f family, host uplinkEnds) []chain {
 	return chains
 }
 
-// preroutingChain checks who sends. It comes before connection tracking, so that a forged packet leaves no trace in it.
+// preroutingChain checks who sends. It comes before connection tracking, so that a forged packet leaves no trace in it, and
+// before fragments are put together: the kernel does that by addresses and a number alone, so that an ENI could forge a part
+// of what another one sends.
 // What an ENI sends is marked with the group of its link, which leads to the route table of its subnet.
 func preroutingChain(v view, f family, up netip.Addr) chain {
-	c := chain{Name: "prerouting", Hook: &hook{"filter", "prerouting", -300, true}, Rules: []rule{
+	c := chain{Name: "prerouting", Hook: &hook{"filter", "prerouting", beforeDefrag, true}, Rules: []rule{
 		{sourceCheck{sourceSet}, markGroup{}, accept},
 		{senderCheck{senderSet}, source{linkLocal(f)}, drop},
 		{senderCheck{senderSet}, markGroup{}, accept},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/fardel-io/fardel/network"
 )
@@ -43,6 +44,8 @@ const (
 	services                     // addresses, protocols and ports
 	addrServices                 // map: address, protocol and port → address and port
 	portServices                 // map: protocol and port → address and port
+	rates                        // interfaces, each with how much it does; the kernel fills it
+	counts                       // interfaces, each with its connections; the kernel fills it
 )
 
 // element is one element of a set; which fields count depends on the set's kind.
@@ -78,7 +81,7 @@ type chain struct {
 // hook is where the kernel calls a base chain.
 type hook struct {
 	Type, Point string // "filter" or "nat"; "prerouting", "input", "forward", "output", "postrouting"
-	Priority    int    // of netfilter; -300 is before connection tracking, -100 that of destination NAT, 0 the filter's, 100 that of source NAT
+	Priority    int    // of netfilter; -450 is before fragments are put together, -300 before connection tracking, -100 that of destination NAT, 0 the filter's, 100 that of source NAT
 	Drop        bool   // policy: drop instead of accept
 }
 
@@ -130,7 +133,29 @@ type (
 	snat         struct{ To netip.Addr }   // its source becomes the address
 	known        struct{}                  // there is a route to its source, by the main table
 	verdict      struct{ Kind, Chain string }
+	iifHead      struct{ Head string }   // came in by an interface whose name begins so
+	oifHead      struct{ Head string }   // leaves by an interface whose name begins so
+	confirmed    struct{}                // its connection is in the kernel's table
+	fragment     struct{ Family family } // is a part of a packet, before the kernel has put it together
+	counter      struct{}                // counts the packet
+	rateOver     struct {                // its interface does more of this than it may
+		Set              string
+		In               bool // that by which it comes, else that by which it leaves
+		PerSecond, Burst int
+	}
+	countOver struct { // its interface has more connections than it may
+		Set  string
+		In   bool // as above
+		Open int
+	}
 )
+
+// rateIdle is how long the kernel remembers how much an interface did: longer than it takes to be as good as new.
+const rateIdle = 10 * time.Second
+
+// linkSetSize is how many interfaces a set of the kernel's making may have: twice as many as the largest VPC has addresses,
+// since those that are gone stay a while. What finds no place is not limited.
+const linkSetSize = 1 << 17
 
 func (s iif) text() string          { return "iifname " + quote(s.Name) }
 func (s iifIn) text() string        { return "iifname @" + s.Set }
@@ -198,6 +223,33 @@ func (s classOf) text() string {
 		return "meta mark set iifname map @" + classSet
 	}
 	return "meta mark set oifname map @" + classSet
+}
+
+func (s iifHead) text() string   { return "iifname " + quote(s.Head+"*") }
+func (s oifHead) text() string   { return "oifname " + quote(s.Head+"*") }
+func (s confirmed) text() string { return "ct status confirmed" }
+func (s counter) text() string   { return "counter" }
+
+func (s fragment) text() string {
+	if s.Family == ipv6 {
+		return "exthdr frag exists"
+	}
+	return "ip frag-off & 0x3fff != 0" // more to come, or not the first one
+}
+
+func (s rateOver) text() string {
+	return fmt.Sprintf("update @%s { %s timeout %s limit rate over %d/second burst %d packets }", s.Set, linkKey(s.In), rateIdle, s.PerSecond, s.Burst)
+}
+
+func (s countOver) text() string {
+	return fmt.Sprintf("add @%s { %s ct count over %d }", s.Set, linkKey(s.In), s.Open)
+}
+
+func linkKey(in bool) string {
+	if in {
+		return "iifname"
+	}
+	return "oifname"
 }
 
 func quote(s string) string { return `"` + s + `"` }
@@ -278,6 +330,10 @@ func (s set) text(f family) string {
 		word, kind = "map", "type "+f.addressKind()+" . inet_proto . inet_service : "+f.addressKind()+" . inet_service"
 	case portServices:
 		word, kind = "map", "type inet_proto . inet_service : "+f.addressKind()+" . inet_service"
+	case rates:
+		kind = fmt.Sprintf("type ifname; size %d; flags dynamic,timeout", linkSetSize)
+	case counts:
+		kind = fmt.Sprintf("type ifname; size %d; flags dynamic", linkSetSize)
 	}
 	lines := make([]string, len(s.Elements))
 	for i, e := range s.Elements {

@@ -1,0 +1,153 @@
+package linux
+
+import (
+	"cmp"
+	"strings"
+)
+
+// ConnectionLimits bound what one ENI takes of what all of a VPC share: the table of connections and the memory for
+// fragments. 0 stands for a default, and a negative number for no limit. IPv4 and IPv6 are counted apart. What exceeds a
+// limit is dropped, and flow logs have it as REJECT.
+//
+// An ENI is charged for the connections that it opens: those of TCP, but UDP, pings and other protocols, too, as long as the
+// router remembers them. What others open to it within the VPC is charged to them. What is opened to it from outside of the
+// VPC is counted apart, by the same numbers, so that others cannot use up what it may open itself. The host's own processes,
+// and so its balancers and health checks, are charged for nothing.
+type ConnectionLimits struct {
+	// Open is how many connections an ENI has at a time. 0 is an eighth of the kernel's nf_conntrack_max, but 16384 at most:
+	// 16384 on machines with more than 4 GiB, 8192 on those with more than 1 GiB. EC2 has an allowance for each instance,
+	// which depends on its type and is not published.
+	Open int
+
+	// PerSecond is how many connections an ENI opens in a second; four times as many pass at once after a pause. 0 is 1000,
+	// about what EC2 lets an interface ask of its name server.
+	PerSecond int
+
+	// Fragments is how many fragments of packets an ENI sends in a second, and at once after a pause. 0 is 2048, which is
+	// 24 Mbit/s at an MTU of 1500.
+	Fragments int
+}
+
+const (
+	// mostOpen bounds the default: the kernel walks an ENI's connections for a new one, at most once each tick.
+	mostOpen         = 16384
+	openShare        = 8
+	defaultMax       = 65536 // nf_conntrack_max, of a kernel that does not say
+	defaultPerSecond = 1000
+	burstSeconds     = 4
+	defaultFragments = 2048
+)
+
+// withDefaults replaces zeros. conntrackMax is the kernel's nf_conntrack_max, 0 if unknown.
+func (l ConnectionLimits) withDefaults(conntrackMax int) ConnectionLimits {
+	return ConnectionLimits{
+		Open:      cmp.Or(l.Open, min(cmp.Or(conntrackMax, defaultMax)/openShare, mostOpen)),
+		PerSecond: cmp.Or(l.PerSecond, defaultPerSecond),
+		Fragments: cmp.Or(l.Fragments, defaultFragments),
+	}
+}
+
+// Limits of connections are tables of their own: their sets hold what is open, which must not be forgotten when a ruleset is
+// replaced. They depend on the limits alone, and their names say all that is in them: links are told by the first letter of
+// their names.
+const connectionHead = "fardel-connections-"
+
+// isConnections reports whether a table is one of limits of connections.
+func isConnections(table string) bool { return strings.HasPrefix(table, connectionHead) }
+
+// connectionTable returns the name of the tables with limits; "" if there are none.
+func connectionTable(l ConnectionLimits) string {
+	if len(connectionRulesets(l)) == 0 {
+		return ""
+	}
+	return connectionRulesets(l)[0].Table
+}
+
+// Sets of the tables. Their elements are links; the kernel makes them with the first packet, and removes them when a link
+// has no connections, or has been idle.
+const (
+	openedSet   = "opened"   // by an ENI
+	receivedSet = "received" // by an ENI, from outside of its VPC
+	openingSet  = "opening"
+	reachingSet = "receiving"
+	fragmentSet = "fragments"
+
+	// limitPriority is after the ruleset's chains, so that only what those admit is charged, and before flows are counted.
+	limitPriority = 10
+	// beforeDefrag is NF_IP_PRI_RAW_BEFORE_DEFRAG: what comes before that sees fragments.
+	beforeDefrag = -450
+
+	eniLinkHead = "e" // of linkName
+)
+
+// connectionRulesets renders the tables. A packet whose connection is confirmed takes no new place in the kernel's table,
+// whatever its state: what nobody answers stays new.
+func connectionRulesets(l ConnectionLimits) []ruleset {
+	var all []ruleset
+	for _, f := range families() {
+		r := ruleset{Family: f}
+		opening := charges(openingSet, openedSet, true, l)
+		reaching := charges(reachingSet, receivedSet, false, l)
+		if len(opening) > 0 {
+			r.Sets = append(r.Sets, set{Name: openedSet, Kind: counts}, set{Name: receivedSet, Kind: counts},
+				set{Name: openingSet, Kind: rates}, set{Name: reachingSet, Kind: rates})
+			r.Chains = append(r.Chains, chain{Name: "forward", Hook: &hook{"filter", "forward", limitPriority, false}, Rules: []rule{
+				{confirmed{}, accept}, {iifHead{eniLinkHead}, follow(openedSet)}, {source{f.reserved()}, accept}, {oifHead{eniLinkHead}, follow(receivedSet)}}},
+				chain{Name: "input", Hook: &hook{"filter", "input", limitPriority, false}, Rules: []rule{
+					{confirmed{}, accept}, {iifHead{eniLinkHead}, follow(openedSet)}}},
+				chain{Name: openedSet, Rules: opening}, chain{Name: receivedSet, Rules: reaching})
+		}
+		if l.Fragments > 0 {
+			r.Sets = append(r.Sets, set{Name: fragmentSet, Kind: rates})
+			r.Chains = append(r.Chains, chain{Name: "fragments", Hook: &hook{"filter", "prerouting", beforeDefrag + limitPriority, false}, Rules: []rule{
+				{iifHead{eniLinkHead}, fragment{f}, rateOver{fragmentSet, true, l.Fragments, l.Fragments}, counter{}, drop}}})
+		}
+		if len(r.Chains) > 0 {
+			all = append(all, r)
+		}
+	}
+	name := connectionHead + short(12, rulesetText(all))
+	for i := range all {
+		all[i].Table = name
+	}
+	return all
+}
+
+// charges are the rules for a packet that opens a connection. The rate comes first, since it costs less.
+func charges(rate, count string, in bool, l ConnectionLimits) []rule {
+	var rules []rule
+	if l.PerSecond > 0 {
+		rules = append(rules, rule{rateOver{rate, in, l.PerSecond, burstSeconds * l.PerSecond}, counter{}, drop})
+	}
+	if l.Open > 0 {
+		rules = append(rules, rule{countOver{count, in, l.Open}, counter{}, drop})
+	}
+	return rules
+}
+
+func rulesetText(all []ruleset) string {
+	var b strings.Builder
+	for _, r := range all {
+		b.WriteString(r.String())
+	}
+	return b.String()
+}
+
+// connectionSysctls are what the limits take for granted of a router's namespace. They are written when connection tracking
+// is there, which brings some of them.
+func connectionSysctls(l ConnectionLimits) []sysctl {
+	var list []sysctl
+	if l.PerSecond > 0 || l.Open > 0 {
+		// The kernel does not count a connection that both sides have closed, but remembers it for two minutes. All that is
+		// left to come is a packet sent twice.
+		list = append(list, sysctl{path: "netfilter/nf_conntrack_tcp_timeout_time_wait", value: "30"})
+	}
+	if l.Fragments > 0 {
+		// A fragment takes up to 2.3 KB, and all that an ENI sends in 3 seconds and at once are 19 MB by default: a third of
+		// what there is. Every router is one hop away from who sends.
+		const timeout, memory = "3", "67108864"
+		list = append(list, sysctl{path: "ipv4/ipfrag_high_thresh", value: memory}, sysctl{path: "ipv4/ipfrag_time", value: timeout},
+			sysctl{path: "netfilter/nf_conntrack_frag6_high_thresh", value: memory}, sysctl{path: "netfilter/nf_conntrack_frag6_timeout", value: timeout})
+	}
+	return list
+}

@@ -1,0 +1,60 @@
+package linux
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/google/nftables"
+)
+
+// conntrackMax returns the kernel's nf_conntrack_max, which is one for all namespaces; 0 if it does not say.
+func conntrackMax() int {
+	data, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(data)))
+	return n
+}
+
+// connectionLimits returns the limits with their defaults for this kernel.
+func (f *Fabric) connectionLimits() ConnectionLimits {
+	return f.cfg.ConnectionLimits.withDefaults(conntrackMax())
+}
+
+// limitConnections makes the tables with limits those that are wanted. What is open counts again from nothing.
+func (r *router) limitConnections(l ConnectionLimits) error {
+	all := connectionRulesets(l)
+	want := connectionTable(l)
+	have, err := r.connections()
+	if err != nil {
+		return err
+	}
+	if err := r.tables.replace(all...); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range have {
+		if name != want {
+			errs = append(errs, r.tables.remove(name))
+		}
+	}
+	errs = append(errs, inNamespace(r.file, func() error { return writeSysctls(connectionSysctls(l)) }))
+	return errors.Join(errs...)
+}
+
+// connections lists the tables with limits.
+func (r *router) connections() (found []string, err error) {
+	err = r.tables.transaction(false, func(c *nftables.Conn) error {
+		list, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
+		for _, t := range list {
+			if isConnections(t.Name) {
+				found = append(found, t.Name)
+			}
+		}
+		return err
+	})
+	return found, err
+}
