@@ -108,21 +108,25 @@ func chargeExpressions(s statement) []expr.Any {
 	case rateOver:
 		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: rateIdle,
 			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(s.PerSecond), Unit: expr.LimitTimeSecond, Burst: uint32(s.Burst), Over: true}}})
+	case shard:
+		return []expr.Any{&expr.Hash{DestRegister: reg1, Modulus: uint32(s.Of), Type: expr.HashTypeSym},
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}}
 	case countOver:
 		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_ADD,
-			Exprs: []expr.Any{&expr.Connlimit{Count: uint32(s.Open), Flags: expr.NFT_CONNLIMIT_F_INV}}})
+			Exprs: []expr.Any{&expr.Connlimit{Count: uint32(s.Open), Flags: expr.NFT_CONNLIMIT_F_INV}}},
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: regWords + 4})
 	}
 	return nil
 }
 
-// charge asks a set that the kernel fills about an interface.
-func charge(in bool, ask *expr.Dynset) []expr.Any {
+// charge asks a set that the kernel fills about an interface and more of its key.
+func charge(in bool, ask *expr.Dynset, more ...expr.Any) []expr.Any {
 	key := expr.MetaKeyOIFNAME
 	if in {
 		key = expr.MetaKeyIIFNAME
 	}
 	ask.SrcRegKey = reg1
-	return []expr.Any{meta(key), ask}
+	return append(append([]expr.Any{meta(key)}, more...), ask)
 }
 
 // senderMatch compares what only the sender's link can have.

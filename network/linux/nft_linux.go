@@ -204,9 +204,12 @@ func (t *tables) set(table *nftables.Table, f family, name string, kind setKind)
 	case portServices:
 		s.KeyType = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
 		s.Concatenation = true
-	case rates, counts:
+	case rates:
 		s.KeyType, s.KeyByteOrder = nftables.TypeIFName, binaryutil.NativeEndian
-		s.Dynamic, s.HasTimeout, s.Size = true, kind == rates, linkSetSize
+		s.Dynamic, s.HasTimeout, s.Size = true, true, rateSetSize
+	case counts:
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeMark)
+		s.Concatenation, s.Dynamic, s.Size = true, true, countSetSize
 	}
 	if kind == addrServices || kind == portServices {
 		s.IsMap, s.DataType = true, nftables.MustConcatSetType(address, nftables.TypeInetService)

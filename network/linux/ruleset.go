@@ -45,7 +45,7 @@ const (
 	addrServices                 // map: address, protocol and port → address and port
 	portServices                 // map: protocol and port → address and port
 	rates                        // interfaces, each with how much it does; the kernel fills it
-	counts                       // interfaces, each with its connections; the kernel fills it
+	counts                       // interfaces and shards, each with its connections; the kernel fills it
 )
 
 // element is one element of a set; which fields count depends on the set's kind.
@@ -143,7 +143,8 @@ type (
 		In               bool // that by which it comes, else that by which it leaves
 		PerSecond, Burst int
 	}
-	countOver struct { // its interface has more connections than it may
+	shard     struct{ Of int } // marks the packet with the number of the shard that its connection belongs to
+	countOver struct {         // its interface has more connections in the shard than it may
 		Set  string
 		In   bool // as above
 		Open int
@@ -153,9 +154,12 @@ type (
 // rateIdle is how long the kernel remembers how much an interface did: longer than it takes to be as good as new.
 const rateIdle = 10 * time.Second
 
-// linkSetSize is how many interfaces a set of the kernel's making may have: twice as many as the largest VPC has addresses,
-// since those that are gone stay a while. What finds no place is not limited.
-const linkSetSize = 1 << 17
+// How many elements a set of the kernel's making may have: more interfaces than a machine has tasks, and all their shards. The
+// kernel takes 16 bytes for each at once. What finds no place is not limited.
+const (
+	rateSetSize  = 1 << 12
+	countSetSize = 1 << 16
+)
 
 func (s iif) text() string          { return "iifname " + quote(s.Name) }
 func (s iifIn) text() string        { return "iifname @" + s.Set }
@@ -242,8 +246,10 @@ func (s rateOver) text() string {
 }
 
 func (s countOver) text() string {
-	return fmt.Sprintf("add @%s { %s ct count over %d }", s.Set, linkKey(s.In), s.Open)
+	return fmt.Sprintf("add @%s { %s . meta mark ct count over %d }", s.Set, linkKey(s.In), s.Open)
 }
+
+func (s shard) text() string { return fmt.Sprintf("meta mark set symhash mod %d", s.Of) }
 
 func linkKey(in bool) string {
 	if in {
@@ -331,9 +337,9 @@ func (s set) text(f family) string {
 	case portServices:
 		word, kind = "map", "type inet_proto . inet_service : "+f.addressKind()+" . inet_service"
 	case rates:
-		kind = fmt.Sprintf("type ifname; size %d; flags dynamic,timeout", linkSetSize)
+		kind = fmt.Sprintf("type ifname; size %d; flags dynamic,timeout", rateSetSize)
 	case counts:
-		kind = fmt.Sprintf("type ifname; size %d; flags dynamic", linkSetSize)
+		kind = fmt.Sprintf("type ifname . mark; size %d; flags dynamic", countSetSize)
 	}
 	lines := make([]string, len(s.Elements))
 	for i, e := range s.Elements {
