@@ -27,6 +27,10 @@ type ConnectionLimits struct {
 	// Fragments is how many fragments of packets an ENI sends in a second, and at once after a pause. 0 is 2048, which is
 	// 24 Mbit/s at an MTU of 1500.
 	Fragments int
+
+	// Questions is how many datagrams an ENI sends in a second to addresses of the VPC's own, where its name server and the
+	// endpoints for tasks are, and at once after a pause: all tasks share their sockets. 0 is 1024, as in EC2.
+	Questions int
 }
 
 const (
@@ -41,6 +45,7 @@ const (
 	defaultPerSecond = 1000
 	burstSeconds     = 4
 	defaultFragments = 2048
+	defaultQuestions = 1024
 )
 
 // withDefaults replaces zeros. conntrackMax is the kernel's nf_conntrack_max, 0 if unknown.
@@ -49,6 +54,7 @@ func (l ConnectionLimits) withDefaults(conntrackMax int) ConnectionLimits {
 		Open:      cmp.Or(l.Open, min(cmp.Or(conntrackMax, defaultMax)/openShare, mostOpen)),
 		PerSecond: cmp.Or(l.PerSecond, defaultPerSecond),
 		Fragments: cmp.Or(l.Fragments, defaultFragments),
+		Questions: cmp.Or(l.Questions, defaultQuestions),
 	}
 }
 
@@ -76,6 +82,7 @@ const (
 	openingSet  = "opening"
 	reachingSet = "receiving"
 	fragmentSet = "fragments"
+	questionSet = "questions"
 
 	// limitPriority is after the ruleset's chains, so that only what those admit is charged, and before flows are counted.
 	limitPriority = 10
@@ -98,9 +105,18 @@ func connectionRulesets(l ConnectionLimits) []ruleset {
 				set{Name: openingSet, Kind: rates}, set{Name: reachingSet, Kind: rates})
 			r.Chains = append(r.Chains, chain{Name: "forward", Hook: &hook{"filter", "forward", limitPriority, false}, Rules: []rule{
 				{confirmed{}, accept}, {iifHead{eniLinkHead}, follow(openedSet)}, {source{f.reserved()}, accept}, {oifHead{eniLinkHead}, follow(receivedSet)}}},
-				chain{Name: "input", Hook: &hook{"filter", "input", limitPriority, false}, Rules: []rule{
-					{confirmed{}, accept}, {iifHead{eniLinkHead}, follow(openedSet)}}},
 				chain{Name: openedSet, Rules: opening}, chain{Name: receivedSet, Rules: reaching})
+		}
+		input := chain{Name: "input", Hook: &hook{"filter", "input", limitPriority, false}}
+		if l.Questions > 0 {
+			r.Sets = append(r.Sets, set{Name: questionSet, Kind: rates})
+			input.Rules = append(input.Rules, rule{iifHead{eniLinkHead}, protocol{17}, rateOver{questionSet, true, l.Questions, l.Questions}, counter{}, drop})
+		}
+		if len(opening) > 0 {
+			input.Rules = append(input.Rules, rule{confirmed{}, accept}, rule{iifHead{eniLinkHead}, follow(openedSet)})
+		}
+		if len(input.Rules) > 0 {
+			r.Chains = append(r.Chains, input)
 		}
 		if l.Fragments > 0 {
 			r.Sets = append(r.Sets, set{Name: fragmentSet, Kind: rates})

@@ -14,28 +14,29 @@ func TestConnectionLimits(t *testing.T) {
 		conntrackMax int
 		want         ConnectionLimits
 	}{
-		{"a large machine", ConnectionLimits{}, 262144, ConnectionLimits{16384, 1000, 2048}},
-		{"a very large one", ConnectionLimits{}, 4 << 20, ConnectionLimits{16384, 1000, 2048}},
-		{"a small one", ConnectionLimits{}, 65536, ConnectionLimits{8192, 1000, 2048}},
-		{"a kernel that does not say", ConnectionLimits{}, 0, ConnectionLimits{8192, 1000, 2048}},
-		{"settings", ConnectionLimits{5, 6, 7}, 65536, ConnectionLimits{5, 6, 7}},
-		{"none", ConnectionLimits{-1, -1, -1}, 65536, ConnectionLimits{-1, -1, -1}},
+		{"a large machine", ConnectionLimits{}, 262144, ConnectionLimits{16384, 1000, 2048, 1024}},
+		{"a very large one", ConnectionLimits{}, 4 << 20, ConnectionLimits{16384, 1000, 2048, 1024}},
+		{"a small one", ConnectionLimits{}, 65536, ConnectionLimits{8192, 1000, 2048, 1024}},
+		{"a kernel that does not say", ConnectionLimits{}, 0, ConnectionLimits{8192, 1000, 2048, 1024}},
+		{"settings", ConnectionLimits{5, 6, 7, 8}, 65536, ConnectionLimits{5, 6, 7, 8}},
+		{"none", ConnectionLimits{-1, -1, -1, -1}, 65536, ConnectionLimits{-1, -1, -1, -1}},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, tt.limits.withDefaults(tt.conntrackMax)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
-	if all := connectionRulesets(ConnectionLimits{-1, -1, -1}); len(all) > 0 || connectionTable(ConnectionLimits{-1, -1, -1}) != "" {
+	if all := connectionRulesets(ConnectionLimits{-1, -1, -1, -1}); len(all) > 0 || connectionTable(ConnectionLimits{-1, -1, -1, -1}) != "" {
 		t.Errorf("tables without limits: %v", all)
 	}
 	// The names of tables tell limits apart, so that one that is changed is made anew.
 	names := map[string]bool{}
-	for _, l := range []ConnectionLimits{{5, 6, 7}, {50, 6, 7}, {5, 60, 7}, {5, 6, 70}, {-1, 6, 7}, {5, -1, 7}, {5, 6, -1}, {-1, -1, 7}} {
+	for _, l := range []ConnectionLimits{{5, 6, 7, 8}, {50, 6, 7, 8}, {5, 60, 7, 8}, {5, 6, 70, 8}, {5, 6, 7, 80}, {-1, 6, 7, 8}, {5, -1, 7, 8}, {5, 6, -1, 8},
+		{5, 6, 7, -1}, {-1, -1, 7, 8}, {-1, -1, -1, 8}} {
 		names[connectionTable(l)] = true
 	}
-	if len(names) != 8 {
-		t.Errorf("names of 8 different limits: %v", names)
+	if len(names) != 11 {
+		t.Errorf("names of 11 different limits: %v", names)
 	}
 }
 

@@ -190,6 +190,40 @@ func (h *hostileNet) fromHost(t testing.TB) bool {
 	return ended
 }
 
+// TestHostileQuestions has a task that floods the name server's socket, which all tasks of the VPC share, and sends questions
+// to it in a neighbour's name, to have the neighbour get the answers.
+func TestHostileQuestions(t *testing.T) {
+	const rate, tries = 200, 20000
+	h := newHostileNet(t, "questions", ConnectionLimits{Questions: rate})
+	c, err := h.fabric.ListenPacket(t.Context(), h.state.VPCs[0].ID, netip.AddrPortFrom(network.ResolverAddr(), 53))
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	attacker, bystander := openPipe(t, h.path(h.attacker)), openPipe(t, h.path(h.bystander))
+	start := time.Now()
+	for range tries {
+		attacker.send(t, h.own(datagramOf(h.attacker.PrivateIPv4, network.ResolverAddr(), 1024, 53, "flood")))
+	}
+	for n := range 10 {
+		attacker.send(t, h.own(datagramOf(h.bystander.PrivateIPv4, network.ResolverAddr(), uint16(2000+n), 53, "forged")),
+			h.framed(h.bystander.MAC, datagramOf(h.bystander.PrivateIPv4, network.ResolverAddr(), uint16(3000+n), 53, "forged")))
+	}
+	most := rate + int(time.Since(start).Seconds()*rate) + 10
+	bystander.send(t, h.framed(h.bystander.MAC, datagramOf(h.bystander.PrivateIPv4, network.ResolverAddr(), 1024, 53, "the neighbour's")))
+	got := map[string]int{}
+	must(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	buffer := make([]byte, 64)
+	for got["the neighbour's"] == 0 {
+		n, _, err := c.ReadFrom(buffer)
+		if err != nil {
+			break
+		}
+		got[string(buffer[:n])]++
+	}
+	hostiletest.Report(t, "a task keeps a neighbour from the name server", got["flood"] > most || got["flood"] == 0 || got["the neighbour's"] == 0,
+		fmt.Sprintf("%d of %d questions arrived, at most %d may; the neighbour's arrived: %t", got["flood"], tries, most, got["the neighbour's"] > 0))
+	hostiletest.Report(t, "a task has the name server answer to a neighbour", got["forged"] > 0, fmt.Sprintf("%d of 20 forged questions arrived", got["forged"]))
+}
+
 // fragmentsOf splits a packet of UDP in two: the first 16 bytes of its body, and the rest.
 func fragmentsOf(from, to netip.Addr, id uint16, data string) [][]byte {
 	body := udp(from, to, 9, openPort, []byte(data))
