@@ -83,6 +83,7 @@ const (
 	reachingSet = "receiving"
 	fragmentSet = "fragments"
 	questionSet = "questions"
+	errorSet    = "errors"
 
 	// limitPriority is after the ruleset's chains, so that only what those admit is charged, and before flows are counted.
 	limitPriority = 10
@@ -101,7 +102,8 @@ func connectionRulesets(l ConnectionLimits) []ruleset {
 		opening := charges(openingSet, openedSet, true, l)
 		reaching := charges(reachingSet, receivedSet, false, l)
 		if len(opening) > 0 {
-			r.Sets = append(r.Sets, set{Name: openedSet, Kind: counts}, set{Name: receivedSet, Kind: counts},
+			r.Chains = append(r.Chains, chain{Name: "errors", Hook: &hook{"filter", "forward", -limitPriority, false}, Rules: errorRules(f)})
+			r.Sets = append(r.Sets, set{Name: errorSet, Kind: rates}, set{Name: openedSet, Kind: counts}, set{Name: receivedSet, Kind: counts},
 				set{Name: openingSet, Kind: rates}, set{Name: reachingSet, Kind: rates})
 			r.Chains = append(r.Chains, chain{Name: "forward", Hook: &hook{"filter", "forward", limitPriority, false}, Rules: []rule{
 				{confirmed{}, accept}, {iifHead{eniLinkHead}, follow(openedSet)}, {source{f.reserved()}, accept}, {oifHead{eniLinkHead}, follow(receivedSet)}}},
@@ -134,6 +136,23 @@ func connectionRulesets(l ConnectionLimits) []ruleset {
 	return all
 }
 
+// errorsPerSecond is how many errors of ICMP an ENI sends in a second, and at once: more than a kernel sends, which is one a
+// second to each address. An error belongs to the connection that it quotes, whoever sends it, and so passes all groups: the
+// limit keeps ENIs from guessing the ports of others' connections.
+const errorsPerSecond = 100
+
+func errorRules(f family) []rule {
+	number, types := uint8(1), []icmpTypes{{3, 5}, {11, 12}} // unreachable to redirect; time exceeded, parameter problem
+	if f == ipv6 {
+		number, types = 58, []icmpTypes{{0, 127}}
+	}
+	var rules []rule
+	for _, t := range types {
+		rules = append(rules, rule{protocol{number}, t, iifHead{eniLinkHead}, rateOver{errorSet, true, errorsPerSecond, errorsPerSecond}, counter{}, drop})
+	}
+	return rules
+}
+
 // charges are the rules for a packet that opens a connection. The rate comes first, since it costs less.
 func charges(rate, count string, in bool, l ConnectionLimits) []rule {
 	var rules []rule
@@ -153,23 +172,4 @@ func rulesetText(all []ruleset) string {
 		b.WriteString(r.String())
 	}
 	return b.String()
-}
-
-// connectionSysctls are what the limits take for granted of a router's namespace. They are written when connection tracking
-// is there, which brings some of them.
-func connectionSysctls(l ConnectionLimits) []sysctl {
-	var list []sysctl
-	if l.PerSecond > 0 || l.Open > 0 {
-		// The kernel does not count a connection that both sides have closed, but remembers it for two minutes. All that is
-		// left to come is a packet sent twice.
-		list = append(list, sysctl{path: "netfilter/nf_conntrack_tcp_timeout_time_wait", value: "30"})
-	}
-	if l.Fragments > 0 {
-		// A fragment takes up to 2.3 KB, and all that an ENI sends in 3 seconds and at once are 19 MB by default: a third of
-		// what there is. Every router is one hop away from who sends.
-		const timeout, memory = "3", "67108864"
-		list = append(list, sysctl{path: "ipv4/ipfrag_high_thresh", value: memory}, sysctl{path: "ipv4/ipfrag_time", value: timeout},
-			sysctl{path: "netfilter/nf_conntrack_frag6_high_thresh", value: memory}, sysctl{path: "netfilter/nf_conntrack_frag6_timeout", value: timeout})
-	}
-	return list
 }

@@ -58,3 +58,22 @@ func (r *router) connections() (found []string, err error) {
 	})
 	return found, err
 }
+
+// connectionSysctls are what the limits take for granted of a router's namespace. They are written when connection tracking
+// is there, which brings some of them.
+func connectionSysctls(l ConnectionLimits) []sysctl {
+	var list []sysctl
+	if l.PerSecond > 0 || l.Open > 0 {
+		// The kernel does not count a connection that both sides have closed, but remembers it for two minutes. All that is
+		// left to come is a packet sent twice.
+		list = append(list, sysctl{path: "netfilter/nf_conntrack_tcp_timeout_time_wait", value: "30"})
+	}
+	if l.Fragments > 0 {
+		// A fragment takes up to 2.3 KB, and all that an ENI sends in 3 seconds and at once are 19 MB by default: a third of
+		// what there is. Every router is one hop away from who sends.
+		const timeout, memory = "3", "67108864"
+		list = append(list, sysctl{path: "ipv4/ipfrag_high_thresh", value: memory}, sysctl{path: "ipv4/ipfrag_time", value: timeout},
+			sysctl{path: "netfilter/nf_conntrack_frag6_high_thresh", value: memory}, sysctl{path: "netfilter/nf_conntrack_frag6_timeout", value: timeout})
+	}
+	return list
+}

@@ -66,6 +66,10 @@ func expressions(f family, s statement) []expr.Any {
 		return append(serviceHeader(at.dst, at.length), inSet(s.Set))
 	case sourceCheck, senderCheck:
 		return senderMatch(f, s)
+	case arpCheck:
+		return []expr.Any{meta(expr.MetaKeyIIFNAME),
+			&expr.Payload{DestRegister: regWords + 4, Base: expr.PayloadBaseNetworkHeader, Offset: 14, Len: 4},
+			&expr.Payload{DestRegister: regWords + 5, Base: expr.PayloadBaseNetworkHeader, Offset: 8, Len: 6}, inSet(s.Set)}
 	case protocol:
 		return []expr.Any{meta(expr.MetaKeyL4PROTO), equal([]byte{s.Number})}
 	case destPort:
@@ -98,6 +102,8 @@ func chargeExpressions(s statement) []expr.Any {
 		return connBits(expr.CtKeySTATUS, 1<<3) // IPS_CONFIRMED
 	case counter:
 		return []expr.Any{&expr.Counter{}}
+	case icmpTypes:
+		return []expr.Any{transport(0, 1), &expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{s.From}}, &expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{s.To}}}
 	case fragment:
 		if s.Family == ipv6 {
 			return []expr.Any{&expr.Exthdr{DestRegister: reg1, Type: unix.IPPROTO_FRAGMENT, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT, Op: expr.ExthdrOpIpv6}, equal([]byte{1})}
@@ -248,8 +254,11 @@ func translating(f family, s statement) []expr.Any {
 
 // number returns the family as the kernel counts them.
 func (f family) number() uint32 {
-	if f == ipv6 {
+	switch f {
+	case ipv6:
 		return unix.NFPROTO_IPV6
+	case arp:
+		return unix.NFPROTO_ARP
 	}
 	return unix.NFPROTO_IPV4
 }

@@ -335,6 +335,9 @@ func chainOf(table *nftables.Table, ch chain) *nftables.Chain {
 		policy = nftables.ChainPolicyDrop
 	}
 	c.Type, c.Hooknum, c.Policy = nftables.ChainType(ch.Hook.Type), points[ch.Hook.Point], &policy
+	if table.Family == nftables.TableFamilyARP {
+		c.Hooknum = nftables.ChainHookPrerouting // NF_ARP_IN has its number
+	}
 	c.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(ch.Hook.Priority))
 	return c
 }

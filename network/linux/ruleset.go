@@ -104,6 +104,7 @@ type (
 	destIn       struct{ Set string }          // destination address in the set
 	sourceCheck  struct{ Set string }          // interface, source address and source MAC are those of one ENI
 	senderCheck  struct{ Set string }          // interface and source MAC are those of one ENI
+	arpCheck     struct{ Set string }          // as sourceCheck, of what ARP says of the sender
 	markGroup    struct{}                      // marks the packet with the group of the interface by which it comes
 	withinGroup  struct{ Set string }          // comes and goes by interfaces of one group
 	groupVerdict struct {
@@ -138,6 +139,7 @@ type (
 	confirmed    struct{}                // its connection is in the kernel's table
 	fragment     struct{ Family family } // is a part of a packet, before the kernel has put it together
 	counter      struct{}                // counts the packet
+	icmpTypes    struct{ From, To byte } // of ICMP and ICMPv6
 	rateOver     struct {                // its interface does more of this than it may
 		Set              string
 		In               bool // that by which it comes, else that by which it leaves
@@ -172,6 +174,7 @@ func (s sourceIn) text() string     { return "IP saddr @" + s.Set }
 func (s dest) text() string         { return "IP daddr " + prefixText(s.Prefix) }
 func (s destIn) text() string       { return "IP daddr @" + s.Set }
 func (s sourceCheck) text() string  { return "iifname . IP saddr . ether saddr @" + s.Set }
+func (s arpCheck) text() string     { return "iifname . arp saddr ip . arp saddr ether @" + s.Set }
 func (s senderCheck) text() string  { return "iifname . ether saddr @" + s.Set }
 func (s markGroup) text() string    { return "meta mark set iifgroup" }
 func (s withinGroup) text() string  { return "iifgroup . oifgroup @" + s.Set }
@@ -233,6 +236,8 @@ func (s iifHead) text() string   { return "iifname " + quote(s.Head+"*") }
 func (s oifHead) text() string   { return "oifname " + quote(s.Head+"*") }
 func (s confirmed) text() string { return "ct status confirmed" }
 func (s counter) text() string   { return "counter" }
+
+func (s icmpTypes) text() string { return fmt.Sprintf("@th,0,8 %d-%d", s.From, s.To) }
 
 func (s fragment) text() string {
 	if s.Family == ipv6 {
