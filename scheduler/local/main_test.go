@@ -151,6 +151,8 @@ func inContainer() int {
 		return outcome(raw(rest))
 	case "hostile":
 		return hostile()
+	case "hostile-network":
+		return outcome(hostileNetwork(rest))
 	case "overwrite":
 		return overwrite()
 	case "dial":
