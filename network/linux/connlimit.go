@@ -7,7 +7,7 @@ import (
 
 // ConnectionLimits bound what one ENI takes of what all of a VPC share: the table of connections and the memory for
 // fragments. 0 stands for a default, and a negative number for no limit. IPv4 and IPv6 are counted apart. What exceeds a
-// limit is dropped, and flow logs have it as REJECT.
+// limit is dropped, and flow logs have connections that are as REJECT.
 //
 // An ENI is charged for the connections that it opens: those of TCP, but UDP, pings and other protocols, too, as long as the
 // router remembers them. What others open to it within the VPC is charged to them. What is opened to it from outside of the
@@ -20,8 +20,9 @@ type ConnectionLimits struct {
 	// which depends on its type and is not published.
 	Open int
 
-	// PerSecond is how many connections an ENI opens in a second; four times as many pass at once after a pause. 0 is 1000,
-	// about what EC2 lets an interface ask of its name server.
+	// PerSecond is how many connections an ENI opens in a second; four times as many pass at once after a pause. 0 is 2000.
+	// The kernel remembers a connection of TCP for 10 seconds after its end, and Open does not count it then, so that this
+	// bounds how many of those there are.
 	PerSecond int
 
 	// Fragments is how many fragments of packets an ENI sends in a second, and at once after a pause. 0 is 2048, which is
@@ -42,7 +43,7 @@ const (
 	mostOpen         = shardSize * maxShards
 	openShare        = 8
 	defaultMax       = 65536 // nf_conntrack_max, of a kernel that does not say
-	defaultPerSecond = 1000
+	defaultPerSecond = 2000
 	burstSeconds     = 4
 	defaultFragments = 2048
 	defaultQuestions = 1024

@@ -32,6 +32,10 @@ func (r *router) limitConnections(l ConnectionLimits) error {
 	if err != nil {
 		return err
 	}
+	// The tables come last: that they are there says that all is done.
+	if err := inNamespace(r.file, func() error { return writeSysctls(connectionSysctls(l)) }); err != nil {
+		return err
+	}
 	if err := r.tables.replace(all...); err != nil {
 		return err
 	}
@@ -41,7 +45,6 @@ func (r *router) limitConnections(l ConnectionLimits) error {
 			errs = append(errs, r.tables.remove(name))
 		}
 	}
-	errs = append(errs, inNamespace(r.file, func() error { return writeSysctls(connectionSysctls(l)) }))
 	return errors.Join(errs...)
 }
 
@@ -66,7 +69,7 @@ func connectionSysctls(l ConnectionLimits) []sysctl {
 	if l.PerSecond > 0 || l.Open > 0 {
 		// The kernel does not count a connection that both sides have closed, but remembers it for two minutes. All that is
 		// left to come is a packet sent twice.
-		list = append(list, sysctl{path: "netfilter/nf_conntrack_tcp_timeout_time_wait", value: "30"})
+		list = append(list, sysctl{path: "netfilter/nf_conntrack_tcp_timeout_time_wait", value: "10"})
 	}
 	if l.Fragments > 0 {
 		// A fragment takes up to 2.3 KB, and all that an ENI sends in 3 seconds and at once are 19 MB by default: a third of

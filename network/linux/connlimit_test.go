@@ -14,10 +14,10 @@ func TestConnectionLimits(t *testing.T) {
 		conntrackMax int
 		want         ConnectionLimits
 	}{
-		{"a large machine", ConnectionLimits{}, 262144, ConnectionLimits{16384, 1000, 2048, 1024}},
-		{"a very large one", ConnectionLimits{}, 4 << 20, ConnectionLimits{16384, 1000, 2048, 1024}},
-		{"a small one", ConnectionLimits{}, 65536, ConnectionLimits{8192, 1000, 2048, 1024}},
-		{"a kernel that does not say", ConnectionLimits{}, 0, ConnectionLimits{8192, 1000, 2048, 1024}},
+		{"a large machine", ConnectionLimits{}, 262144, ConnectionLimits{16384, 2000, 2048, 1024}},
+		{"a very large one", ConnectionLimits{}, 4 << 20, ConnectionLimits{16384, 2000, 2048, 1024}},
+		{"a small one", ConnectionLimits{}, 65536, ConnectionLimits{8192, 2000, 2048, 1024}},
+		{"a kernel that does not say", ConnectionLimits{}, 0, ConnectionLimits{8192, 2000, 2048, 1024}},
 		{"settings", ConnectionLimits{5, 6, 7, 8}, 65536, ConnectionLimits{5, 6, 7, 8}},
 		{"none", ConnectionLimits{-1, -1, -1, -1}, 65536, ConnectionLimits{-1, -1, -1, -1}},
 	}

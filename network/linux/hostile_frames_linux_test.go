@@ -424,7 +424,13 @@ func TestHostileErrors(t *testing.T) {
 	for _, f := range families() {
 		from, to, peer := addrOf(h.attacker, f), addrOf(h.victim, f), addrOf(h.bystander, f)
 		for n := range tries {
-			bystander.send(t, h.framed(h.bystander.MAC, datagramOf(peer, to, uint16(1024+n), openPort, "talk")))
+			talk := fmt.Sprintf("talk %d.", n)
+			bystander.send(t, h.framed(h.bystander.MAC, datagramOf(peer, to, uint16(1024+n), openPort, talk)))
+			if n%50 == 49 || n == tries-1 { // as many at once as any socket holds
+				if _, ended := victim.receive(t, []byte(talk), time.Minute); !ended {
+					t.Fatalf("neighbours cannot begin conversation %d", n)
+				}
+			}
 		}
 		number, kind, code := byte(1), byte(3), byte(3)
 		if f == ipv6 {
