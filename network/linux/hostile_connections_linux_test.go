@@ -172,6 +172,13 @@ func TestHostileOutsiders(t *testing.T) {
 		packet := ipPacket(m.OutsideAddr(), s.ENIs[0].PublicIPv4, unix.IPPROTO_UDP, udp(m.OutsideAddr(), s.ENIs[0].PublicIPv4, uint16(1024+n), openPort, []byte(magic)))
 		must(t, unix.Sendto(m.socks["outside"][unix.IPPROTO_RAW], packet, 0, &unix.SockaddrInet4{Addr: s.ENIs[0].PublicIPv4.As4()}))
 	}
+	// Routers charge the host for nothing, and know it by an address of this kind.
+	asHost := addr("169.254.9.9")
+	for n := range tries {
+		to := []netip.Addr{s.ENIs[0].PublicIPv4, s.ENIs[1].PrivateIPv4}[n%2]
+		packet := ipPacket(asHost, to, unix.IPPROTO_UDP, udp(asHost, to, uint16(1024+n), openPort, []byte("as the host")))
+		must(t, unix.Sendto(m.socks["outside"][unix.IPPROTO_RAW], packet, 0, &unix.SockaddrInet4{Addr: to.As4()}))
+	}
 	known := h.connections(t)
 	hostiletest.Report(t, "somebody outside fills a VPC's table of connections by a public address", known > 2*share || known == 0,
 		fmt.Sprintf("%d of %d tries are in the table, the share is %d", known, tries, share))
