@@ -66,6 +66,9 @@ func (c Config) check() error {
 			return fmt.Errorf("%w: DNS server %s must be an IPv4 address that a task can reach", network.ErrInvalid, a)
 		}
 	}
+	if l := c.ConnectionLimits; max(l.Open, l.PerSecond, l.Fragments, l.Questions) > mostLimit {
+		return fmt.Errorf("%w: ConnectionLimits %+v must be %d at most, or negative for none", network.ErrInvalid, l, mostLimit)
+	}
 	return checkOwner(c.Owner)
 }
 

@@ -47,6 +47,7 @@ const (
 	burstSeconds     = 4
 	defaultFragments = 2048
 	defaultQuestions = 1024
+	mostLimit        = 1 << 24 // more than any table has
 )
 
 // withDefaults replaces zeros. conntrackMax is the kernel's nf_conntrack_max, 0 if unknown.
