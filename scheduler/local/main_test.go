@@ -128,6 +128,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "hostile-network":
+		return outcome(hostileNetwork(rest))
 	case "router":
 		return outcome(router())
 	case "chatter":
@@ -151,8 +153,6 @@ func inContainer() int {
 		return outcome(raw(rest))
 	case "hostile":
 		return hostile()
-	case "hostile-network":
-		return outcome(hostileNetwork(rest))
 	case "overwrite":
 		return overwrite()
 	case "dial":
