@@ -14,6 +14,7 @@ import (
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/network/dns"
+	"github.com/fardel-io/fardel/network/linux"
 	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
@@ -75,6 +76,10 @@ type Config struct {
 	// task whose address cannot be answered for, because there is no such link, does not start, with a reason that says
 	// so. It implies RoutedPublicAddresses. See linux.Config.
 	PublicAddressLink string
+
+	// ConnectionLimits bound what one task takes of what all of its VPC share: the table of connections, the memory for
+	// fragments and the sockets of the name server. The zero value is defaults; see linux.ConnectionLimits.
+	ConnectionLimits linux.ConnectionLimits
 
 	// FlowLogs are the flow logs of the VPCs; nil is none.
 	FlowLogs *FlowLogs

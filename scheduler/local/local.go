@@ -131,7 +131,8 @@ func (c *Cluster) abandon(ctx context.Context, sc scheduler.Config) error {
 // openNetwork makes the fabric, with a name server in each VPC unless tasks ask others.
 func (c *Cluster) openNetwork(cfg Config) error {
 	lc := linux.Config{Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS,
-		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink, Logger: cfg.Logger}
+		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink,
+		ConnectionLimits: cfg.ConnectionLimits, Logger: cfg.Logger}
 	if cfg.DNS == nil {
 		lc.DNS = []netip.Addr{}
 	}

@@ -131,6 +131,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "hostile-network":
+		return outcome(hostileNetwork(rest))
 	case "router":
 		return outcome(router())
 	case "chatter":
