@@ -124,7 +124,10 @@ type tally struct {
 	entries int64
 	names   int64               // bytes of what is kept in memory
 	dirs    map[uint64]struct{} // hashes of the directories that are counted
-	seed    maphash.Seed
+
+	// replaces reports whether something is where an entry is to be; nil if that cannot be known.
+	replaces func(h *tar.Header) bool
+	seed     maphash.Seed
 }
 
 func newTally(limits ImageLimits) *tally {
@@ -138,7 +141,7 @@ func (t *tally) finish() cost {
 	return c
 }
 
-// add counts a layer whose costs are known.
+// add counts a layer whose costs are known, and begins the next.
 func (t *tally) add(c cost) {
 	*t = tally{
 		limits: t.limits, before: cost{saturate(t.before.bytes, c.bytes), saturate(t.before.entries, c.entries)},
@@ -152,6 +155,17 @@ func saturate(a, b int64) int64 {
 		return math.MaxInt64
 	}
 	return a + b
+}
+
+// over says whether what is counted is too much already.
+func (t *tally) over() error {
+	if err := t.bytes(t.stream); err != nil {
+		return err
+	}
+	if t.entries > t.limits.MaxEntries-t.before.entries {
+		return fmt.Errorf("more than %d entries (Config.ImageLimits.MaxEntries): %w", t.limits.MaxEntries, runtime.ErrImageLimit)
+	}
+	return nil
 }
 
 // read counts bytes of the layer as a tar stream.
@@ -186,10 +200,10 @@ func (t *tally) entry(h *tar.Header) error {
 	if err := t.bytes(t.content); err != nil {
 		return err
 	}
-	switch {
-	case t.entries > t.limits.MaxEntries-t.before.entries:
-		return fmt.Errorf("more than %d entries (Config.ImageLimits.MaxEntries): %w", t.limits.MaxEntries, runtime.ErrImageLimit)
-	case t.names > maxNames:
+	if err := t.over(); err != nil {
+		return err
+	}
+	if t.names > maxNames {
 		return fmt.Errorf("names and attributes of more than %d bytes in one layer: %w", maxNames, runtime.ErrImageLimit)
 	}
 	attributes, err := xattrs(h)
@@ -204,10 +218,10 @@ func (t *tally) entry(h *tar.Header) error {
 	return nil
 }
 
-// parents counts the directories that an entry needs and that the layer did not have before: each takes an inode, too. A link
-// may have changed what any name leads to, so that all are counted again after one.
+// parents counts the directories that an entry needs and that the layer did not have before: each takes an inode, too. A link in
+// place of something else may change what any name leads to, so that all are counted again after one.
 func (t *tally) parents(h *tar.Header) (n int64) {
-	if h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink {
+	if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && (t.replaces == nil || t.replaces(h)) {
 		defer clear(t.dirs)
 	}
 	name := strings.TrimSuffix(h.Name, "/")

@@ -70,6 +70,7 @@ func TestTally(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before  cost
 		entries []tar.Header
+		fresh   bool // nothing is replaced
 		want    bool // refused
 		entry   int64
 	}{
@@ -84,6 +85,9 @@ func TestTally(t *testing.T) {
 		"directories under a link": {entries: []tar.Header{
 			{Name: "a/b/c/d"}, {Name: "l", Typeflag: tar.TypeSymlink, Linkname: "m"}, {Name: "a/b/c/e"}, {Name: "a/b/c/f"},
 		}, entry: 10},
+		"directories under a new link": {entries: []tar.Header{
+			{Name: "a/b/c/d"}, {Name: "l", Typeflag: tar.TypeSymlink, Linkname: "m"}, {Name: "a/b/c/e"}, {Name: "a/b/c/f"},
+		}, fresh: true, entry: 7},
 		"a long name":     {entries: []tar.Header{{Name: strings.Repeat("a/", 3000)}}, want: true},
 		"a long link":     {entries: []tar.Header{{Name: "a", Typeflag: tar.TypeSymlink, Linkname: strings.Repeat("a/", 3000)}}, want: true},
 		"many attributes": {entries: []tar.Header{{Name: "a", PAXRecords: many}}, want: true},
@@ -91,6 +95,9 @@ func TestTally(t *testing.T) {
 	} {
 		tl := newTally(limits)
 		tl.add(tt.before)
+		if tt.fresh {
+			tl.replaces = func(*tar.Header) bool { return false }
+		}
 		var err error
 		for _, h := range tt.entries {
 			if err = tl.entry(&h); err != nil {

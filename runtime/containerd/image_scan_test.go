@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -128,33 +129,36 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sparseTar is a tar of one file in GNU's old format, which is nothing but a hole.
+// sparseTar is a tar of one file in the sparse format of PAX, which is nothing but a hole. archive/tar does not write such.
 func sparseTar(size int64) []byte {
-	var b [1536]byte // the end is two blocks of zeros
-	number := func(at, length int, n int64) {
-		b[at] = 0x80 // not octal
-		for i := length - 1; i > 0 && n > 0; i-- {
-			b[at+i] = byte(n)
-			n >>= 8
+	record := func(key, value string) string {
+		n := len(key) + len(value) + 3 // a blank, an equals sign and an end
+		for n < len(fmt.Sprint(n))+len(key)+len(value)+3 {
+			n = len(fmt.Sprint(n)) + len(key) + len(value) + 3
 		}
+		return fmt.Sprintf("%d %s=%s\n", n, key, value)
 	}
-	copy(b[:], "hole")
-	copy(b[100:], "0000644\x00")
-	copy(b[108:], "0000000\x000000000\x00")
-	number(124, 12, 0)
-	copy(b[136:], "00000000000\x00")
-	copy(b[148:], "        ")
-	b[156] = tar.TypeGNUSparse
-	copy(b[257:], "ustar  \x00")
-	number(386, 12, size)
-	number(398, 12, 0)
-	number(483, 12, size)
-	sum := 0
-	for _, c := range b[:512] {
-		sum += int(c)
+	block := func(data string) []byte { return append([]byte(data), make([]byte, 512-len(data))...) }
+	header := func(name string, kind byte, length int) []byte {
+		b := block(name)
+		copy(b[100:], "0000644\x00"+"0000000\x00"+"0000000\x00")
+		copy(b[124:], fmt.Sprintf("%011o\x00", length))
+		copy(b[136:], "00000000000\x00"+"        ")
+		b[156] = kind
+		copy(b[257:], "ustar\x0000")
+		sum := 0
+		for _, c := range b {
+			sum += int(c)
+		}
+		copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+		return b
 	}
-	copy(b[148:], []byte{byte('0' + sum>>15&7), byte('0' + sum>>12&7), byte('0' + sum>>9&7), byte('0' + sum>>6&7), byte('0' + sum>>3&7), byte('0' + sum&7), 0, ' '})
-	return b[:]
+	records := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.name", "hole") +
+		record("GNU.sparse.realsize", fmt.Sprint(size))
+	extents := fmt.Sprintf("1\n%d\n0\n", size) // a piece of no bytes at the end
+	return bytes.Join([][]byte{
+		header("pax", tar.TypeXHeader, len(records)), block(records), header("hole", tar.TypeReg, 512), block(extents), make([]byte, 1024),
+	}, nil)
 }
 
 func zipped(t testing.TB, parts ...[]byte) []byte {

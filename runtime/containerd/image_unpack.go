@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -48,6 +50,9 @@ func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownIma
 	if err != nil {
 		return err
 	}
+	if err := t.over(); err != nil {
+		return unpackFailed(ctx, err)
+	}
 	if d.remoteDiff {
 		for _, layer := range fresh {
 			if err := d.scan(ctx, layer, t); err != nil {
@@ -57,6 +62,14 @@ func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownIma
 	}
 	img := client.NewImageWithPlatform(d.client, images.Image{Name: name.String(), Target: k.manifest}, platforms.All)
 	if err := img.Unpack(context.WithValue(ctx, tallyKey{}, t), d.snapshotter); err != nil {
+		return unpackFailed(ctx, err)
+	}
+	// Another image that has the same layers may have unpacked some of them meanwhile.
+	whole := newTally(d.cfg.ImageLimits)
+	if _, err := d.weighLayers(ctx, k, whole); err != nil {
+		return err
+	}
+	if err := whole.over(); err != nil {
 		return unpackFailed(ctx, err)
 	}
 	return nil
@@ -243,22 +256,31 @@ func (a applier) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mo
 // applyTar unpacks into the upper directory of an overlay, where a whiteout is a device. A user namespace may not make such,
 // and everything else is mounted and written to.
 func applyTar(ctx context.Context, mounts []mount.Mount, r io.Reader, t *tally) error {
-	filter := archive.WithFilter(func(h *tar.Header) (bool, error) { return true, t.entry(h) })
+	into := func(dir string, opts ...archive.ApplyOpt) error {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		t.replaces = func(h *tar.Header) bool {
+			_, err := root.Lstat(strings.TrimPrefix(h.Name, "/"))
+			return !errors.Is(err, fs.ErrNotExist) // a name that leads out of it may do so to anywhere
+		}
+		filter := archive.WithFilter(func(h *tar.Header) (bool, error) { return true, t.entry(h) })
+		_, err = archive.Apply(ctx, dir, r, append(opts, filter)...)
+		return err
+	}
 	if len(mounts) == 1 && mounts[0].Type == "overlay" && !userns.RunningInUserNS() {
 		upper, lower := overlayDirs(mounts[0].Options)
 		if upper != "" {
-			opts := []archive.ApplyOpt{filter, archive.WithConvertWhiteout(archive.OverlayConvertWhiteout)}
+			opts := []archive.ApplyOpt{archive.WithConvertWhiteout(archive.OverlayConvertWhiteout)}
 			if len(lower) > 0 {
 				opts = append(opts, archive.WithParents(lower))
 			}
-			_, err := archive.Apply(ctx, upper, r, opts...)
-			return err
+			return into(upper, opts...)
 		}
 	}
-	return mount.WithTempMount(ctx, mounts, func(root string) error {
-		_, err := archive.Apply(ctx, root, r, filter)
-		return err
-	})
+	return mount.WithTempMount(ctx, mounts, func(root string) error { return into(root) })
 }
 
 func overlayDirs(options []string) (upper string, lower []string) {
