@@ -103,6 +103,8 @@ var modules = []importers{
 	{"google.golang.org/protobuf", []string{"runtime/containerd"}, "its any type"},
 	{"golang.org/x/sync", []string{"runtime/containerd"}, "groups of goroutines, in its run.go"},
 	{"github.com/moby/sys/mountinfo", []string{"runtime/containerd"}, "which mounts a crash left"},
+	{"github.com/moby/sys/userns", []string{"runtime/containerd"}, "whether layers can have whiteouts here"},
+	{"github.com/klauspost/compress", []string{"runtime/containerd"}, "Zstandard with a bound on memory"},
 
 	{"go.etcd.io/bbolt", []string{"scheduler/store/bolt", "runtime/containerd"}, "the state of a cluster in one file; and the image metadata of containerd's library, which takes a bbolt file"},
 

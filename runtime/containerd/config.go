@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -53,8 +56,14 @@ type Config struct {
 	CgroupParent string
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
-	// have it: "docker.io", "registry.local:5000". Without an entry, localhost and 127.0.0.0/8 are reached by HTTP.
+	// have it: "docker.io", "registry.local:5000". Only what is named here, or as a mirror or token server here, may have an
+	// address of this machine, of a private network or of a cloud's metadata; a registry on loopback needs an entry, with
+	// PlainHTTP if that is how it is reached. Credentials go to the host and port that they are configured for.
 	Registries map[string]Registry
+
+	// ImageLimits bound what an image may take of this machine. With [Connect], each layer is read once more for that, before
+	// the daemon unpacks it.
+	ImageLimits ImageLimits
 
 	// PullAttempts is how often a registry is asked for something when the network or the registry is at fault. An attempt
 	// that brought a part of a layer begins the count anew, as the next one goes on from there. 0 is 5, as with the ECS
@@ -64,9 +73,13 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 
 	pullDelay    time.Duration // the first wait between attempts; 0 is 1.1 s
-	pullSilence  time.Duration // how long a registry may send nothing of a layer; 0 is a minute
+	pullSilence  time.Duration // how long a registry may send next to nothing of a layer; 0 is a minute
 	parentIsSet  bool          // CgroupParent was not ""
 	runtimeIsSet bool          // Runtime was not ""
+
+	documentTime time.Duration // how long an index, a manifest or a configuration may take; 0 is a minute
+	resolver     *net.Resolver // of registries' names; nil is the machine's
+	proxy        func(*http.Request) (*url.URL, error)
 }
 
 // The ECS agent's: five attempts, each wait twice as long as the last and up to a fifth longer at random, a minute of
@@ -77,6 +90,7 @@ const (
 	mostPullDelay       = 5 * time.Second
 	pullJitter          = 0.2
 	pullSilence         = time.Minute
+	documentTime        = time.Minute
 	pullTimeout         = 2 * time.Hour
 )
 
@@ -118,6 +132,14 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("containerd: Config.PullAttempts %d: want 1 or more, or 0 for %d", c.PullAttempts, defaultPullAttempts)
 	}
 	c.PullAttempts = cmp.Or(c.PullAttempts, defaultPullAttempts)
+	if _, err := namedHosts(c.Registries); err != nil {
+		return c, fmt.Errorf("containerd: %w", err)
+	}
+	c.ImageLimits = c.ImageLimits.withDefaults()
+	c.documentTime = cmp.Or(c.documentTime, documentTime)
+	if c.proxy == nil {
+		c.proxy = http.ProxyFromEnvironment
+	}
 	c.pullDelay, c.pullSilence = cmp.Or(c.pullDelay, firstPullDelay), cmp.Or(c.pullSilence, pullSilence)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

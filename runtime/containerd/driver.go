@@ -24,6 +24,7 @@ type Driver struct {
 	cfg         Config
 	client      *client.Client
 	namespace   string // containerd namespace; an owner mark
+	remoteDiff  bool   // a daemon unpacks layers
 	snapshotter string // name of the snapshotter that root file systems come from
 	logger      *slog.Logger
 	quiet       *log.Entry // the same for containerd

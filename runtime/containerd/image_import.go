@@ -107,7 +107,9 @@ func (d *Driver) readArchive(ctx context.Context, ref string, r io.Reader) ([]en
 	plain, err := decompress(source)
 	var index ocispec.Descriptor
 	if err == nil {
-		index, err = archive.ImportIndex(ctx, store, plain)
+		limits := d.cfg.ImageLimits
+		plain = &bounded{plain, limits.MaxUnpackedBytes, limits.MaxUnpackedBytes}
+		index, err = archive.ImportIndex(ctx, store, newArchiveReader(plain, limits))
 	}
 	if err != nil {
 		err = archiveError(ctx, source, err)

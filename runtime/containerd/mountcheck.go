@@ -27,7 +27,7 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 	c := mountCheck{spec: spec, host: func(name string) bool { _, err := os.Lstat(name); return err == nil }}
 	var err error
 	if c.table, err = mountinfo.PidMountInfo(pid); err == nil {
-		c.sources, err = origins(spec, c.table)
+		c.sources, err = locations(spec, c.table)
 	}
 	if err == nil {
 		err = checkMounts(c)
@@ -38,19 +38,19 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 	return nil
 }
 
-// origins finds what the paths of the host are that a container may have something of, and of its nodes those that it has
+// locations finds what the paths of the host are that a container may have something of, and of its nodes those that it has
 // mounted something at.
-func origins(spec *specs.Spec, mounted []*mountinfo.Info) (map[string]origin, error) {
+func locations(spec *specs.Spec, mounted []*mountinfo.Info) (map[string]location, error) {
 	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
 		return nil, err
 	}
-	places := map[string]origin{}
+	places := map[string]location{}
 	for _, m := range spec.Mounts {
 		if m.Type != "bind" {
 			continue
 		}
-		if places[m.Source], err = originAt(table, m.Source); err != nil {
+		if places[m.Source], err = locationAt(table, m.Source); err != nil {
 			return nil, fmt.Errorf("what is mounted at %s: %w", m.Destination, err)
 		}
 	}
@@ -61,35 +61,35 @@ func origins(spec *specs.Spec, mounted []*mountinfo.Info) (map[string]origin, er
 		}
 	}
 	for name := range nodes {
-		if p, err := originAt(table, name); err == nil { // those that are not on this machine can be bound by nobody
+		if p, err := locationAt(table, name); err == nil { // those that are not on this machine can be bound by nobody
 			places[name] = p
 		}
 	}
 	return places, nil
 }
 
-// originAt finds the mount that a path leads to, and where in it. Its device is the one that mount tables have, which
+// locationAt finds the mount that a path leads to, and where in it. Its device is the one that mount tables have, which
 // some file systems do not tell in stat.
-func originAt(table []*mountinfo.Info, name string) (origin, error) {
+func locationAt(table []*mountinfo.Info, name string) (location, error) {
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return origin{}, &os.PathError{Op: "open", Path: name, Err: err}
+		return location{}, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
 	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
-		return origin{}, err
+		return location{}, err
 	}
 	mount, err := mountOf(fd)
 	if err != nil {
-		return origin{}, fmt.Errorf("%s: %w", name, err)
+		return location{}, fmt.Errorf("%s: %w", name, err)
 	}
 	for _, m := range table {
 		if m.ID == mount {
-			return origin{m.Major, m.Minor, path.Join(m.Root, strings.TrimPrefix(at, strings.TrimSuffix(m.Mountpoint, "/")))}, nil
+			return location{m.Major, m.Minor, path.Join(m.Root, strings.TrimPrefix(at, strings.TrimSuffix(m.Mountpoint, "/")))}, nil
 		}
 	}
-	return origin{}, fmt.Errorf("%s is in no mount of this process", name)
+	return location{}, fmt.Errorf("%s is in no mount of this process", name)
 }
 
 // mountOf is the number of the mount that a descriptor is of.

@@ -15,20 +15,20 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 )
 
-// origin is a file or directory of a file system, whatever path leads to it: what a bind mount shows.
-type origin struct {
+// location is a file or directory of a file system, whatever path leads to it: what a bind mount shows.
+type location struct {
 	major, minor int
 	root         string // path in the file system
 }
 
-func (o origin) String() string { return fmt.Sprintf("%d:%d %s", o.major, o.minor, o.root) }
+func (o location) String() string { return fmt.Sprintf("%d:%d %s", o.major, o.minor, o.root) }
 
-func originOf(m *mountinfo.Info) origin { return origin{m.Major, m.Minor, m.Root} }
+func locationOf(m *mountinfo.Info) location { return location{m.Major, m.Minor, m.Root} }
 
 // mountCheck is what is known of the mounts of a container that an OCI runtime has made and not started.
 type mountCheck struct {
 	spec    *specs.Spec
-	sources map[string]origin // what the sources of the spec's bind mounts and nodes of the host's /dev are, by path
+	sources map[string]location // what the sources of the spec's bind mounts and nodes of the host's /dev are, by path
 	host    func(string) bool // whether there is such a file of /proc or /sys on this machine
 	table   []*mountinfo.Info // of the container's first process
 }
@@ -142,7 +142,7 @@ func (t *mountTable) binds() error {
 			continue
 		}
 		m := t.take(func(m *mountinfo.Info) bool {
-			return m.Mountpoint == want.Destination && originOf(m) == t.sources[want.Source]
+			return m.Mountpoint == want.Destination && locationOf(m) == t.sources[want.Source]
 		})
 		if m == nil {
 			elsewhere = append(elsewhere, want)
@@ -151,7 +151,7 @@ func (t *mountTable) binds() error {
 		}
 	}
 	for _, want := range elsewhere {
-		m := t.take(func(m *mountinfo.Info) bool { return originOf(m) == t.sources[want.Source] })
+		m := t.take(func(m *mountinfo.Info) bool { return locationOf(m) == t.sources[want.Source] })
 		switch {
 		case m == nil:
 			return fmt.Errorf("what was to be mounted at %s is not there", want.Destination)
@@ -226,7 +226,7 @@ func (t *mountTable) nodes() error {
 	for _, name := range names {
 		t.take(func(m *mountinfo.Info) bool {
 			source, known := t.sources[name]
-			return known && m.Mountpoint == name && originOf(m) == source
+			return known && m.Mountpoint == name && locationOf(m) == source
 		})
 	}
 	return nil
@@ -242,8 +242,8 @@ func (t *mountTable) readonly() error {
 		if below == nil {
 			return fmt.Errorf("%s is of no file system of the kernel", name)
 		}
-		want := origin{below.Major, below.Minor, path.Join(below.Root, strings.TrimPrefix(name, below.Mountpoint))}
-		m := t.take(func(m *mountinfo.Info) bool { return m.Mountpoint == name && originOf(m) == want && readOnly(m) })
+		want := location{below.Major, below.Minor, path.Join(below.Root, strings.TrimPrefix(name, below.Mountpoint))}
+		m := t.take(func(m *mountinfo.Info) bool { return m.Mountpoint == name && locationOf(m) == want && readOnly(m) })
 		if m == nil && t.host(name) {
 			return fmt.Errorf("%s is not read-only", name)
 		}
@@ -262,7 +262,7 @@ func (t *mountTable) readonly() error {
 // copies reports whether a mount is one that is explained, at the same path once more.
 func (t *mountTable) copies(m *mountinfo.Info) bool {
 	return slices.ContainsFunc(t.table, func(o *mountinfo.Info) bool {
-		return t.explained[o] && o.Mountpoint == m.Mountpoint && originOf(o) == originOf(m)
+		return t.explained[o] && o.Mountpoint == m.Mountpoint && locationOf(o) == locationOf(m)
 	})
 }
 
@@ -297,14 +297,14 @@ func (t *mountTable) masks() error {
 
 // isNull reports whether a mount is the null device: the container's own or the host's.
 func (t *mountTable) isNull(m *mountinfo.Info) bool {
-	if host, known := t.sources["/dev/null"]; known && originOf(m) == host {
+	if host, known := t.sources["/dev/null"]; known && locationOf(m) == host {
 		return true
 	}
 	if m.FSType == "devtmpfs" {
 		return m.Root == "/null"
 	}
 	dev := t.at("/dev")
-	return dev != nil && dev.FSType == "tmpfs" && originOf(m) == origin{dev.Major, dev.Minor, "/null"}
+	return dev != nil && dev.FSType == "tmpfs" && locationOf(m) == location{dev.Major, dev.Minor, "/null"}
 }
 
 // inner explains what is mounted in a directory of the host that was asked for, and comes along.
@@ -312,7 +312,7 @@ func (t *mountTable) inner() error {
 	bound := map[int]string{}
 	for _, m := range t.table {
 		if t.explained[m] && slices.ContainsFunc(t.spec.Mounts, func(want specs.Mount) bool {
-			return want.Type == "bind" && slices.Contains(want.Options, "rbind") && t.sources[want.Source] == originOf(m)
+			return want.Type == "bind" && slices.Contains(want.Options, "rbind") && t.sources[want.Source] == locationOf(m)
 		}) {
 			bound[m.ID] = m.Mountpoint
 		}

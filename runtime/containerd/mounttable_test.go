@@ -74,7 +74,7 @@ func specOf(t *testing.T, name string) *specs.Spec {
 
 // checkOf is a check on the machine that the tables were taken on.
 func checkOf(t *testing.T, name string, change func([]string) []string) mountCheck {
-	c := mountCheck{spec: specOf(t, name), table: mountsOf(t, name, change), sources: map[string]origin{
+	c := mountCheck{spec: specOf(t, name), table: mountsOf(t, name, change), sources: map[string]location{
 		"/dev/null": {0, 6, "/null"}, "/dev/zero": {0, 6, "/zero"}, "/host": {254, 0, "/host"}, "/host/f": {254, 0, "/host/f"},
 		"/volume/a": {254, 0, "/var/lib/c/sandboxes/s/volumes/a/data"}, "/volume/b": {254, 0, "/var/lib/c/sandboxes/s/volumes/b/data"},
 	}}

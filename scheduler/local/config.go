@@ -50,8 +50,11 @@ type Config struct {
 	CgroupManager string
 
 	// Registries say how registries are spoken to, by host: "registry.example:5000". Those not named are asked over TLS
-	// and without credentials.
+	// and without credentials, and only if their addresses are public: neither of this machine nor of a private network.
 	Registries map[string]containerd.Registry
+
+	// ImageLimits bound what an image may take of this machine; the zero value has defaults that few images need more than.
+	ImageLimits containerd.ImageLimits
 
 	// PullAttempts is how often a registry is asked when the network or the registry is at fault; 0 is 5, as in ECS. A layer
 	// that was broken off goes on where it was, also in another pull or process within a day.

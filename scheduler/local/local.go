@@ -166,7 +166,7 @@ func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
 		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, AppArmorProfile: cfg.AppArmorProfile, CgroupManager: cfg.CgroupManager,
-		Registries: cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
+		Registries: cfg.Registries, ImageLimits: cfg.ImageLimits, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
