@@ -29,8 +29,8 @@ func locationOf(m *mountinfo.Info) location { return location{m.Major, m.Minor, 
 type mountCheck struct {
 	spec    *specs.Spec
 	sources map[string]location // what the sources of the spec's bind mounts and nodes of the host's /dev are, by path
-	host    func(string) bool // whether there is such a file of /proc or /sys on this machine
-	table   []*mountinfo.Info // of the container's first process
+	host    func(string) bool   // whether there is such a file of /proc or /sys on this machine
+	table   []*mountinfo.Info   // of the container's first process
 }
 
 // checkMounts compares the mounts that a container has with those that were asked for. OCI runtimes look paths up in the
