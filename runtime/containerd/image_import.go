@@ -244,9 +244,17 @@ func (d *Driver) abortImport(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// abort throws away what was being written. A daemon may not be done with the stream that wrote it, and still put a file into
+// the directory that it removes.
 func abort(ctx context.Context, store content.Store, ref string) error {
-	if err := store.Abort(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("abort transfer %s: %w", ref, err)
+	const attempts = 10
+	for left := attempts; ; left-- {
+		err := store.Abort(ctx, ref)
+		switch {
+		case err == nil, errdefs.IsNotFound(err):
+			return nil
+		case left == 0 || !strings.Contains(err.Error(), "directory not empty"):
+			return fmt.Errorf("abort transfer %s: %w", ref, err)
+		}
 	}
-	return nil
 }
