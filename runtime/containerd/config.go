@@ -53,6 +53,9 @@ type Config struct {
 	pullDelay   time.Duration // the first wait between attempts; 0 is 1.1 s
 	pullSilence time.Duration // how long a registry may send nothing of a layer; 0 is a minute
 	parentIsSet bool          // CgroupParent was not ""
+
+	callTimeout  time.Duration // how long a call of the OCI runtime may take; 0 is callTimeout
+	callPatience time.Duration // how long one may take that is not wanted any more; 0 is callPatience
 }
 
 // The ECS agent's: five attempts, each wait twice as long as the last and up to a fifth longer at random, a minute of
@@ -64,6 +67,14 @@ const (
 	pullJitter          = 0.2
 	pullSilence         = time.Minute
 	pullTimeout         = 2 * time.Hour
+)
+
+// What a call of the OCI runtime takes is tens of milliseconds on a quiet machine, and was 15 s for the last of a hundred
+// containers that were made at once. One that takes callTimeout hangs, in a file of the container for example. callPatience
+// is for one that nobody wants any more, and for what is to end after SIGKILL.
+const (
+	callTimeout  = 2 * time.Minute
+	callPatience = 10 * time.Second
 )
 
 // Values of Config.CgroupManager.
@@ -106,6 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.PullAttempts = cmp.Or(c.PullAttempts, defaultPullAttempts)
 	c.pullDelay, c.pullSilence = cmp.Or(c.pullDelay, firstPullDelay), cmp.Or(c.pullSilence, pullSilence)
+	c.callTimeout, c.callPatience = cmp.Or(c.callTimeout, callTimeout), cmp.Or(c.callPatience, callPatience)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -50,7 +50,7 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		s := &sandbox{}
+		s := &sandbox{made: true}
 		found, err := readJSON(filepath.Join(d.sandboxDir(id), sandboxFile), &s.spec)
 		if err != nil {
 			return err
@@ -75,7 +75,8 @@ func (d *Driver) recoverContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(ids, func(id string) error {
+	// Most of them wait for an answer, and those that hang for the end of somebody's patience.
+	return each(32, ids, func(id string) error {
 		if err := d.recoverContainer(ctx, id); err != nil {
 			return fmt.Errorf("recover container %s: %w", id, err)
 		}
@@ -85,7 +86,7 @@ func (d *Driver) recoverContainers(ctx context.Context) error {
 
 func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	dir := d.containerDir(id)
-	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
+	c := newContainer(id)
 	var created createdRecord
 	var started startedRecord
 	known, err := readJSON(filepath.Join(dir, containerFile), &c.record)
@@ -106,12 +107,12 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	if c.pid = created.PID; started.Restarts == created.Restarts {
 		c.startedAt = started.At
 	}
-	now, err := d.tasks.state(ctx, c.target())
+	now, err := d.state(ctx, c)
 	switch {
 	case err != nil && ended: // noted and deleted
 		c.finish(exit)
 	case ended && stateOf(now.status) == runtime.StateCreated: // a restart that was cut off; whoever wanted it asks again
-		if _, _, err := d.tasks.reclaim(ctx, c.target()); err != nil {
+		if _, _, err := d.reclaim(ctx, c); err != nil {
 			return err
 		}
 		c.finish(exit)
@@ -131,7 +132,7 @@ func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) 
 	for wait := 20 * time.Millisecond; ; wait *= 2 {
 		var err error
 		if known {
-			_, _, err = d.tasks.reclaim(ctx, c.target())
+			_, _, err = d.reclaim(ctx, c)
 		}
 		if err == nil {
 			err = d.destroyContainer(ctx, c)
@@ -150,10 +151,15 @@ func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) 
 // inTheWay reports whether something could not be removed because somebody works in it.
 func inTheWay(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) }
 
+// sweepTimeout bounds the removal of tasks that no record names, which is work for a daemon.
+const sweepTimeout = 2 * time.Minute
+
 // sweep removes what no record names.
 func (d *Driver) sweep(ctx context.Context) error {
 	known := func(id string) bool { return d.containers[id] != nil }
-	if err := d.tasks.sweep(ctx, known); err != nil {
+	short, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	if err := d.tasks.sweep(short, known); err != nil {
 		return err
 	}
 	if err := d.sweepProcesses(); err != nil {
@@ -165,7 +171,7 @@ func (d *Driver) sweep(ctx context.Context) error {
 	}
 	for _, name := range groups {
 		if d.sandboxes[name] == nil {
-			if err := d.cgroups.Remove(ctx, name); err != nil {
+			if err := d.sweepGroup(ctx, name); err != nil {
 				return err
 			}
 		}
@@ -180,6 +186,18 @@ func (d *Driver) sweep(ctx context.Context) error {
 		return err
 	}
 	return d.sweepTransfers(ctx)
+}
+
+// sweepGroup removes a cgroup, unless processes in uninterruptible I/O keep it: the next driver tries again.
+func (d *Driver) sweepGroup(ctx context.Context, name string) error {
+	short, cancel := context.WithTimeout(ctx, d.cfg.callPatience)
+	defer cancel()
+	err := d.cgroups.Remove(short, name)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		d.logger.Error("a cgroup that belongs to nothing stays", "cgroup", name, "error", err)
+		return nil
+	}
+	return err
 }
 
 // sweepProcesses ends shims and pauses that were started but not noted.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/runc/options"
@@ -239,6 +240,33 @@ func (r *remote) forget(ctx context.Context, t target) error {
 	}
 	return nil
 }
+
+func (r *remote) runtimeID(container string) string { return daemonID(container) }
+
+// abandon ends the daemon's shim of a container. The daemon finds that out and forgets the task.
+func (r *remote) abandon(t target) error {
+	return endDaemonShim("fardel-"+r.owner, daemonID(t.container))
+}
+
+// discard waits until the daemon has forgotten a task that was abandoned.
+func (r *remote) discard(ctx context.Context, t target) error {
+	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
+	defer cancel()
+	for {
+		_, err := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: daemonID(t.container)})
+		if err = daemonError(err); err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the daemon keeps container %s: %w", t.container, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// discardTimeout is longer than a daemon gives the OCI runtime to clean up after a dead shim, which is five seconds.
+const discardTimeout = 15 * time.Second
 
 // sweep also removes what a driver with another directory has left in our namespace.
 func (r *remote) sweep(ctx context.Context, known func(container string) bool) error {
