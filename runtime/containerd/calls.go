@@ -167,17 +167,22 @@ func (c *container) cut() {
 
 // hurry is for a container that was or is about to be sent SIGKILL: nothing that it has to do with may take long now.
 func (d *Driver) hurry(c *container) {
-	c.hurryOnce.Do(func() {
-		close(c.hurried)
+	if c.hasten() {
 		d.life.spawn(func(ctx context.Context) { d.seeToEnd(d.context(ctx), c) })
-	})
+	}
 }
 
-// seeToEnd returns when a container that was sent SIGKILL has ended. What keeps that from showing is ended, too.
+// hasten has calls of the OCI runtime for the container end soon, and reports whether it is the first to say so.
+func (c *container) hasten() (first bool) {
+	c.hurryOnce.Do(func() { close(c.hurried); first = true })
+	return first
+}
+
+// seeToEnd returns when a container that was sent SIGKILL is known to have ended. What keeps that from showing is ended, too.
 func (d *Driver) seeToEnd(ctx context.Context, c *container) {
 	for again := false; ; again = true {
 		select {
-		case <-c.done:
+		case <-c.seen:
 			return
 		case <-ctx.Done():
 			return

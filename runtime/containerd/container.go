@@ -35,6 +35,7 @@ type container struct {
 	restarts int             // set once, before state: another run is another container with the same ID
 	done     chan struct{}   // closed when it has ended and its output is in its log
 
+	seen      chan struct{} // closed when it is known to have ended; what is left to do has limits of its own
 	hurried   chan struct{} // closed when it was sent SIGKILL, see hurry
 	hurryOnce sync.Once
 
@@ -48,7 +49,7 @@ type container struct {
 }
 
 func newContainer(id string) *container {
-	return &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), hurried: make(chan struct{})}
+	return &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), seen: make(chan struct{}), hurried: make(chan struct{})}
 }
 
 func (c *container) makeIn(sandbox string) {

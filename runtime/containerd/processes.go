@@ -146,11 +146,18 @@ func endRuntime(root, id, exec string) (int, error) {
 	})
 }
 
-// isRuntimeCall reads a command line as containerd's shims make it: `runc --root R … exec … --pid-file …/<exec>.pid ID`. That
-// of a script has its interpreter in front.
+// isRuntimeCall reads a command line as containerd's shims make it: `runc --root R … exec … --pid-file …/<exec>.pid ID`, or
+// `runc --root R … kill --all ID 9`. That of a script has its interpreter in front.
 func isRuntimeCall(args []string, root, id, exec string) bool {
 	i := slices.Index(args, "--root")
-	if i < 0 || i+2 >= len(args) || args[i+1] != root || args[len(args)-1] != id {
+	if i < 0 || i+3 >= len(args) || args[i+1] != root {
+		return false
+	}
+	last := len(args) - 1
+	if slices.Contains(args[i+2:last-1], "kill") {
+		last--
+	}
+	if args[last] != id {
 		return false
 	}
 	return exec == "" || slices.ContainsFunc(args, func(arg string) bool { return filepath.Base(arg) == exec+".pid" })

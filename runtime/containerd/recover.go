@@ -117,6 +117,7 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 		}
 		c.finish(exit)
 	case err != nil || stateOf(now.status) == runtime.StateStopped:
+		c.hasten() // who opens waits for it
 		d.watch(ctx, c)
 	default:
 		c.state = stateOf(now.status)
@@ -129,6 +130,7 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 // destroyHalfMade removes a container whose making was cut off. A request of the earlier driver may only now reach the
 // shim, which then works in the directory that is being removed; so it is tried again.
 func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) error {
+	c.hasten()
 	for wait := 20 * time.Millisecond; ; wait *= 2 {
 		var err error
 		if known {

@@ -48,6 +48,7 @@ func (d *Driver) watch(ctx context.Context, c *container) {
 	if ctx.Err() != nil {
 		return
 	}
+	close(c.seen)
 	c.starting.Lock()
 	defer c.starting.Unlock()
 	if err != nil {
