@@ -17,6 +17,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
@@ -107,9 +108,14 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	if c.pid = created.PID; started.Restarts == created.Restarts {
 		c.startedAt = started.At
 	}
-	now, err := d.state(ctx, c)
+	now, err := d.stateAtLast(ctx, c)
 	switch {
-	case err != nil && ended: // noted and deleted
+	case ctx.Err() != nil:
+	case isUnknown(err): // it is nobody's any more
+		c.state = runtime.StateRunning
+		d.hurry(c)
+		d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+	case errdefs.IsNotFound(err) && ended: // noted and deleted
 		c.finish(exit)
 	case ended && stateOf(now.status) == runtime.StateCreated: // a restart that was cut off; whoever wanted it asks again
 		if _, _, err := d.reclaim(ctx, c); err != nil {
@@ -125,6 +131,29 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 		d.life.spawn(func(ctx context.Context) { d.sweepExecs(d.context(ctx), c) })
 	}
 	return ctx.Err()
+}
+
+// stateAtLast is state for one who takes over: what the OCI runtime was asked for by an earlier driver, and hangs in, is ended,
+// and after that what runs the task.
+func (d *Driver) stateAtLast(ctx context.Context, c *container) (taskState, error) {
+	now, err := d.state(ctx, c)
+	if !isUnknown(err) || ctx.Err() != nil {
+		return now, err
+	}
+	if err := d.endCalls(ctx, c.target(), false); err != nil {
+		d.logger.Error("end the OCI runtime", "container", c.id, "error", err)
+	}
+	now, err = d.state(ctx, c)
+	if !isUnknown(err) || ctx.Err() != nil {
+		return now, err
+	}
+	d.logger.Warn("what runs a container does not answer and is ended", "container", c.id, "error", err)
+	return now, errors.Join(err, d.tasks.abandon(c.target()))
+}
+
+// isUnknown reports whether an error of state says neither that there is no such task nor that what ran it is gone.
+func isUnknown(err error) bool {
+	return err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err)
 }
 
 // destroyHalfMade removes a container whose making was cut off. A request of the earlier driver may only now reach the

@@ -18,6 +18,7 @@ import (
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/runc/options"
+	taskv1 "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -186,6 +187,9 @@ func (r *remote) state(ctx context.Context, t target) (taskState, error) {
 	if err != nil {
 		return taskState{}, daemonError(err)
 	}
+	if resp.Process.Status == taskv1.Status_UNKNOWN { // its shim has not answered in time
+		return taskState{}, fmt.Errorf("the daemon does not know the state of container %s: %w", t.container, errdefs.ErrUnknown)
+	}
 	if t.exec == "" {
 		r.bundles.note(t.container, int(resp.Process.Pid))
 	}
@@ -248,21 +252,30 @@ func (r *remote) abandon(t target) error {
 	return endDaemonShim("fardel-"+r.owner, daemonID(t.container))
 }
 
-// discard waits until the daemon has forgotten a task that was abandoned.
+// discard ends the shim of a task, and waits until the daemon has found that out and forgotten the task. It has the OCI runtime
+// clean up then, once more.
 func (r *remote) discard(ctx context.Context, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
 	defer cancel()
-	for {
-		_, err := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: daemonID(t.container)})
-		if err = daemonError(err); err == nil || errdefs.IsNotFound(err) {
-			return nil
+	id, root := daemonID(t.container), filepath.Join(r.dir, "runc", "fardel-"+r.owner)
+	err := r.abandon(t)
+	for err == nil {
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_, derr := r.tasks.Delete(short, &tasksapi.DeleteTaskRequest{ContainerID: id})
+		cancel()
+		if derr = daemonError(derr); derr == nil || errdefs.IsNotFound(derr) {
+			break
 		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the daemon keeps container %s: %w", t.container, derr)
+		}
+		_, err = endRuntime(root, id, "")
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the daemon keeps container %s: %w", t.container, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	return errors.Join(err, os.RemoveAll(filepath.Join(root, id)))
 }
 
 // discardTimeout is longer than a daemon gives the OCI runtime to clean up after a dead shim, which is five seconds.
