@@ -70,14 +70,15 @@ func (t *Tree) denyForks(name string) (allow func() error, err error) {
 // kill sends SIGKILL to every process in a group and below it, and notes their numbers.
 func (t *Tree) kill(name string, seen map[int]bool) error {
 	var errs []error
+	sent := map[int]bool{} // now, for a process is in all hierarchies
 	for _, dir := range t.dirs(name) {
 		pids, err := processes(dir)
 		errs = append(errs, err)
 		for _, pid := range pids {
-			if pid <= 0 { // outside of our PID namespace
+			if pid <= 0 || sent[pid] { // 0 is one outside of our PID namespace
 				continue
 			}
-			seen[pid] = true
+			sent[pid], seen[pid] = true, true
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				errs = append(errs, fmt.Errorf("kill %d in %s: %w", pid, dir, err))
 			}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -332,6 +333,39 @@ func runtimeHangs(t *testing.T, socket string) {
 		_ = h.within("the OCI runtime hangs in delete, and the next driver opens", bounded, func() error { h.open(); return nil })
 		h.must("Wait", expect(t.Context(), h.d, "app", 137))
 		h.removed("delete")
+	})
+}
+
+// TestHostileShimHangs has the process that runs a sandbox's containers stop, as a bug of it would.
+func TestHostileShimHangs(t *testing.T) {
+	lane.Root(t)
+	stop := func(h *hangs) {
+		h.t.Helper()
+		var p process
+		if found, err := readJSON(filepath.Join(h.d.sandboxDir("s"), shimFile), &p); err != nil || !found {
+			h.t.Fatal(found, err)
+		}
+		h.must("SIGSTOP", syscall.Kill(p.PID, syscall.SIGSTOP))
+	}
+	t.Run("removed", func(t *testing.T) {
+		h := newHangs(t, "")
+		h.sandbox(false)
+		h.running("app")
+		stop(h)
+		h.removed("its shim")
+	})
+	t.Run("closed", func(t *testing.T) {
+		h := newHangs(t, "")
+		h.sandbox(false)
+		h.running("app")
+		h.running("other")
+		stop(h)
+		h.must("Close", h.within("the shim hangs, and the driver is closed", bounded, h.d.Close))
+		_ = h.within("the shim hangs, and the next driver opens", bounded, func() error { h.open(); return nil })
+		for _, id := range []string{"app", "other"} {
+			h.must("Wait", expect(t.Context(), h.d, id, 137))
+		}
+		h.removed("its shim")
 	})
 }
 

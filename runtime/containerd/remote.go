@@ -216,9 +216,14 @@ func (r *remote) delete(ctx context.Context, t target) error {
 }
 
 func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
-	err := r.kill(ctx, t, int(syscall.SIGKILL), true)
-	if err == nil {
-		_, err = r.wait(ctx, t)
+	// As with a shim of ours: what has been killed is about to be found to have ended.
+	short, cancel := context.WithTimeout(ctx, endPatience)
+	_, err := r.wait(short, t)
+	cancel()
+	if err != nil {
+		if err = r.kill(ctx, t, int(syscall.SIGKILL), true); err == nil {
+			_, err = r.wait(ctx, t)
+		}
 	}
 	end, lerr := r.finishLogger(t)
 	if lerr != nil {
