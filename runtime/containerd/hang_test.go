@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,12 +65,39 @@ func newHangs(t *testing.T, socket string) *hangs {
 		if names, err := leftovers(ctx, h.d); err != nil || len(names) > 0 {
 			t.Errorf("left over: %v, %q", err, names)
 		}
+		h.awaitShims(ctx)
 		closeEmpty(t, h.d)
 	})
 	if err := addGuest(t, h.d, crashImage, runtime.Image{Entrypoint: []string{"/guest"}}); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// awaitShims wants that a daemon's shims have ended, too.
+func (h *hangs) awaitShims(ctx context.Context) {
+	h.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		left := slices.DeleteFunc(lines, func(file string) bool {
+			line, err := os.ReadFile(file)
+			return err != nil || !strings.Contains(string(line), "\x00-namespace\x00"+h.d.namespace+"\x00")
+		})
+		if len(left) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			h.t.Errorf("shims are left: %q", left)
+			return
+		}
+	}
 }
 
 func (h *hangs) open() {

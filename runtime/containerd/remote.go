@@ -237,7 +237,9 @@ func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
 	case derr == nil:
 		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, true, nil
 	case errdefs.IsNotFound(derr):
-		return ended{}, false, nil
+		// One whose creation the daemon has given up may have left its shim, and the OCI runtime at work.
+		_, err := endRuntime(filepath.Join(r.dir, "runc", "fardel-"+r.owner), daemonID(t.container), "")
+		return ended{}, false, errors.Join(err, r.abandon(t))
 	}
 	return ended{}, false, errors.Join(derr, err)
 }
