@@ -107,7 +107,7 @@ func (d *Driver) execProcess(ctx context.Context, c *container, spec runtime.Exe
 	}
 	config, err := oci.Spec(own, s.spec, img.Image, oci.Options{
 		RootfsPath: "rootfs", CgroupsPath: d.cgroups.Path(own.SandboxID, own.ID), User: who, CgroupV2: d.cgroups.Unified(),
-		Limits: d.limits, Devices: hostDevices,
+		Limits: d.limits, Devices: hostDevices, AppArmorProfile: d.appArmor,
 	})
 	if err != nil {
 		return nil, err
@@ -198,8 +198,14 @@ func (w gated) Write(p []byte) (int, error) {
 
 // runExec runs a process to its end, or ends it when ctx ends.
 func (d *Driver) runExec(ctx context.Context, c *container, t target, p *specs.Process, streams cio.IO, spec runtime.ExecSpec) (int, error) {
+	leave, err := d.enterProcesses(t)
+	if err != nil {
+		return 0, err
+	}
+	entered := sync.OnceFunc(leave)
+	defer entered()
 	ask := call{target: t, soon: c.hurried}
-	err := d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.exec(ctx, t, p, streams.Config()) })
+	err = d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.exec(ctx, t, p, streams.Config()) })
 	if err != nil {
 		return 0, err
 	}
@@ -213,6 +219,7 @@ func (d *Driver) runExec(ctx context.Context, c *container, t target, p *specs.P
 	}()
 	var end ended
 	if err = d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.start(ctx, t) }); err == nil {
+		entered()
 		if end, err = d.waitExec(ctx, t, spec.Resize); err == nil {
 			return end.code, drain(ctx, streams)
 		}
@@ -256,6 +263,8 @@ func (d *Driver) execError(ctx context.Context, c *container, spec runtime.ExecS
 		return fmt.Errorf("exec in container %s: it has ended: %w", c.id, runtime.ErrNotRunning)
 	case errors.Is(err, runtime.ErrClosed):
 		return err
+	case errors.Is(err, runtime.ErrUnsupported):
+		return fmt.Errorf("exec in container %s: %w", c.id, err)
 	}
 	return containerError("exec in", c.record.Spec, p, err)
 }

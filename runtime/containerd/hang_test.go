@@ -48,10 +48,7 @@ type hangs struct {
 
 func newHangs(t *testing.T, socket string) *hangs {
 	t.Helper()
-	binary, err := findRuntime("runc")
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := lane.Command(t, "runc")
 	h := &hangs{t: t, dir: t.TempDir(), socket: socket}
 	script := filepath.Join(h.dir, "hanging")
 	if err := os.WriteFile(script, fmt.Appendf(nil, hangingRuntime, h.dir, binary), 0o700); err != nil {

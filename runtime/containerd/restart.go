@@ -55,6 +55,11 @@ func (d *Driver) restartEntered(ctx context.Context, old *container, n int, secr
 			return fmt.Errorf("restart container %s: %w", id, err)
 		}
 	}
+	leave, err := d.enterProcesses(old.target())
+	if err != nil {
+		return fmt.Errorf("restart container %s: %w", id, err)
+	}
+	defer leave() // when it is known to be there
 	c := newContainer(id)
 	c.record, c.restarts = old.record, n
 	if err := d.recreate(ctx, c, env); err != nil {

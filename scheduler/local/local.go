@@ -43,8 +43,8 @@ func Reexec() bool { return containerd.Reexec() }
 // Open opens the cluster in cfg.Dir and takes over the tasks that the last process left running. ctx is for the start
 // only.
 //
-// It fails with an error that names the fix when this process is not root, when runc is missing or when cgroups cannot
-// be written ([runtime.ErrUnsupported], [network.ErrUnsupported]), and when another process has the directory open
+// It fails with an error that names the fix when this process is not root, when runc is missing or has known ways out of
+// containers, or when cgroups cannot be written ([runtime.ErrUnsupported], [network.ErrUnsupported]), and when another process has the directory open
 // (store.ErrInUse). It leaves nothing behind then but the directory.
 func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg, err := cfg.withDefaults()
@@ -164,8 +164,8 @@ func (c *Cluster) Names() *dns.Fabric { return c.names }
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
-		CgroupManager: cfg.CgroupManager,
-		Registries:    cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
+		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, AppArmorProfile: cfg.AppArmorProfile, CgroupManager: cfg.CgroupManager,
+		Registries: cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
@@ -207,8 +207,8 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		RegistryCredentials: cfg.RegistryCredentials, RegistryAuth: cfg.RegistryAuth, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,
 		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
-		EnforceDefaultStorage: cfg.EnforceDefaultStorage,
-		LogSink:               cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
+		EnforceDefaultStorage: cfg.EnforceDefaultStorage, NoNewPrivileges: cfg.NoNewPrivileges, DropNetRaw: cfg.DropNetRaw,
+		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
 
