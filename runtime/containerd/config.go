@@ -80,6 +80,9 @@ type Config struct {
 	documentTime time.Duration // how long an index, a manifest or a configuration may take; 0 is a minute
 	resolver     *net.Resolver // of registries' names; nil is the machine's
 	proxy        func(*http.Request) (*url.URL, error)
+
+	callTimeout  time.Duration // how long a call of the OCI runtime may take; 0 is callTimeout
+	callPatience time.Duration // how long one may take that is not wanted any more; 0 is callPatience
 }
 
 // The ECS agent's: five attempts, each wait twice as long as the last and up to a fifth longer at random, a minute of
@@ -92,6 +95,14 @@ const (
 	pullSilence         = time.Minute
 	documentTime        = time.Minute
 	pullTimeout         = 2 * time.Hour
+)
+
+// What a call of the OCI runtime takes is tens of milliseconds on a quiet machine, and was 15 s for the last of a hundred
+// containers that were made at once. One that takes callTimeout hangs, in a file of the container for example. callPatience
+// is for one that nobody wants any more, and for what is to end after SIGKILL.
+const (
+	callTimeout  = 2 * time.Minute
+	callPatience = 10 * time.Second
 )
 
 // Values of Config.CgroupManager.
@@ -141,6 +152,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.proxy = http.ProxyFromEnvironment
 	}
 	c.pullDelay, c.pullSilence = cmp.Or(c.pullDelay, firstPullDelay), cmp.Or(c.pullSilence, pullSilence)
+	c.callTimeout, c.callPatience = cmp.Or(c.callTimeout, callTimeout), cmp.Or(c.callPatience, callPatience)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -85,7 +85,9 @@ func (d *Driver) Close() error {
 	undo := d.undo
 	d.closed, d.undo = true, nil
 	d.mu.Unlock()
-	d.life.stop()
+	if !d.life.stop() {
+		d.logger.Warn("calls have not ended in time, the next driver of the directory finishes them")
+	}
 	var errs []error
 	if len(undo) > 0 {
 		errs = append(errs, d.use.save(d.cfg.Dir, nil))

@@ -32,4 +32,5 @@ type User struct {
 	UID            uint32
 	GID            uint32
 	AdditionalGIDs []uint32 // supplementary groups, ascending, without GID
+	Home           string   // directory that HOME is set to where nothing else sets it; "" is "/"
 }

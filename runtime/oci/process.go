@@ -54,7 +54,7 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 		Terminal:        c.Terminal,
 		User:            specs.User{UID: o.User.UID, GID: o.User.GID, AdditionalGids: groups(o.User)},
 		Args:            args,
-		Env:             env,
+		Env:             withHome(env, o.User),
 		Cwd:             path.Clean(dir),
 		Capabilities:    capabilities,
 		Rlimits:         rlimits,
@@ -62,6 +62,21 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 		ApparmorProfile: appArmorProfile(c, o),
 		OOMScoreAdj:     &score,
 	}, nil
+}
+
+// withHome sets HOME where it is not set, or empty, to what Docker sets it to. OCI runtimes do so, too, for which they read
+// /etc/passwd in the container: a file that the container may have made a FIFO of, and that they wait for then.
+func withHome(env []string, u User) []string {
+	home := "HOME=" + firstOf(u.Home, "/")
+	for i, entry := range env {
+		if value, found := strings.CutPrefix(entry, "HOME="); found {
+			if value == "" {
+				env[i] = home
+			}
+			return env
+		}
+	}
+	return append(env, home)
 }
 
 func appArmorProfile(c runtime.ContainerSpec, o Options) string {

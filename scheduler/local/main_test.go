@@ -92,8 +92,8 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "last LINES", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
-// and "raw VICTIM PORT FORGED".
+// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "last LINES", "toggle FILE", "router", "overhear PORT", "chat ADDRESS",
+// "block HOW" and "raw VICTIM PORT FORGED".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
@@ -162,6 +162,8 @@ func inContainer() int {
 		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
+	case "block":
+		return block(rest)
 	case "hostile-defaults":
 		return hostileDefaults()
 	case "hostile-admin":
