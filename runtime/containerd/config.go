@@ -25,13 +25,26 @@ type Config struct {
 	// Logs are not in it. // required
 	Dir string
 
-	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin. "" is runc.
+	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin, where the first
+	// program of that name is taken that has no known way out. "" is runc.
 	//
 	// A program of the name runsc is gVisor, with a kernel of its own for each container, and gets the flags that it needs
 	// to share the sandbox's network. It lacks SandboxSpec.SharePID, which is refused, system controls, abstract sockets
 	// between containers, and the kill of an Exec whose process catches signals; a program that is not in the image is
 	// found out by Start. While a container exists, its environment with the secrets in it is in a file below Dir.
 	Runtime string
+
+	// AllowVulnerableRuntime takes an OCI runtime whose version has known ways out of containers, as published for runc, crun
+	// and youki, or whose version cannot be read, with a warning to Logger. Without it they are refused. A Runtime that is set
+	// and of which nothing is known, like a build of one's own, is taken with a warning. A distribution may have mended a
+	// version without a word in what the program prints: Red Hat's do. See [runtime.UnsupportedError] for what the error says.
+	AllowVulnerableRuntime bool
+
+	// AppArmorProfile is the profile of containers that name none and are not privileged, where the kernel has AppArmor. ""
+	// is the driver's own, "fardel-<Owner>", which is loaded with apparmor_parser and removed by Close when no sandbox is left;
+	// where it cannot be loaded containers run without, with a warning to Logger. "unconfined" is none. Another one must be
+	// loaded. gVisor confines its processes by itself, and takes no profile.
+	AppArmorProfile string
 
 	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd
 	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. While
@@ -59,9 +72,10 @@ type Config struct {
 
 	Logger *slog.Logger // nil discards
 
-	pullDelay   time.Duration // the first wait between attempts; 0 is 1.1 s
-	pullSilence time.Duration // how long a registry may send next to nothing of a layer; 0 is a minute
-	parentIsSet bool          // CgroupParent was not ""
+	pullDelay    time.Duration // the first wait between attempts; 0 is 1.1 s
+	pullSilence  time.Duration // how long a registry may send next to nothing of a layer; 0 is a minute
+	parentIsSet  bool          // CgroupParent was not ""
+	runtimeIsSet bool          // Runtime was not ""
 
 	documentTime time.Duration // how long an index, a manifest or a configuration may take; 0 is a minute
 	resolver     *net.Resolver // of registries' names; nil is the machine's
@@ -96,9 +110,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("containerd: Config.Dir %q: want an absolute path", c.Dir)
 	}
 	c.Dir = filepath.Clean(c.Dir)
-	if c.Runtime == "" {
-		c.Runtime = "runc"
-	}
+	c.runtimeIsSet = c.Runtime != ""
+	c.Runtime = cmp.Or(c.Runtime, "runc")
 	switch c.CgroupManager {
 	case "", CgroupFS:
 	case Systemd:

@@ -80,6 +80,11 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return err
 	}
+	leave, err := d.enterProcesses(c.target())
+	if err != nil {
+		return errors.Join(fmt.Errorf("container %s: %w", spec.ID, err), release())
+	}
+	defer leave() // when it is known to be there
 	pid, err := d.createTask(ctx, s, c, resolved, img, false)
 	if err := errors.Join(err, release()); err != nil {
 		return err
@@ -116,11 +121,19 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err != nil {
 		return 0, err
 	}
+	release, err := d.settle(ctx, creation, img, again)
+	if err != nil {
+		return 0, fmt.Errorf("container %s: %w", c.id, err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
 	// The OCI runtime is not stopped half-way: nobody would know what it left.
 	pid, err = d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
 	if err != nil {
 		return 0, containerError("create", spec, creation.spec.Process, err)
+	}
+	if err := d.checkCreated(c.id, pid, creation.spec); err != nil {
+		return 0, err
 	}
 	if len(spec.SecretEnv) == 0 {
 		return pid, nil
@@ -185,6 +198,9 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 }
 
 func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (oci.Options, error) {
+	if err := d.CheckAppArmor(spec.AppArmorProfile); err != nil { // which would not start, with fewer words
+		return oci.Options{}, fmt.Errorf("container %s: %w", spec.ID, err)
+	}
 	name := spec.User
 	if name == "" {
 		name = img.User
@@ -200,9 +216,14 @@ func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.Contai
 		CgroupV2:         d.cgroups.Unified(),
 		NoSwapAccounting: !d.cgroups.SwapAccounting(),
 		Limits:           d.limits,
+		Throttling:       d.throttling,
+		AppArmorProfile:  d.appArmor,
 		Devices:          hostDevices,
 	}
 	if s.spec.SharePID {
+		if !s.pause.alive() { // its number may be another process's
+			return oci.Options{}, fmt.Errorf("container %s: the first process of its PID namespace has ended: %w", spec.ID, runtime.ErrNotRunning)
+		}
 		o.PIDNamespace = fmt.Sprintf("/proc/%d/ns/pid", s.pause.PID)
 	}
 	if spec.Init {

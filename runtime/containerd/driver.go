@@ -31,6 +31,8 @@ type Driver struct {
 	tasks       tasks
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
+	throttling  []string // as in oci.Options
+	appArmor    string   // as oci.Options.AppArmorProfile
 	life        life
 	pulls       pulls
 	use         imageUse
@@ -39,6 +41,9 @@ type Driver struct {
 
 	accountsMu sync.Mutex          // held while an image's accounts are read
 	accounts   map[string]accounts // by chain ID
+
+	linksMu sync.Mutex                   // held while an image's links are read
+	links   map[string]map[string]string // by chain ID and path: what the link there says, "" for none
 
 	mu         sync.Mutex
 	closed     bool
@@ -51,7 +56,7 @@ type Driver struct {
 func newDriver(cfg Config) *Driver {
 	return &Driver{
 		cfg: cfg, namespace: "fardel-" + cfg.Owner, logger: cfg.Logger, quiet: quietLog(cfg.Logger), life: newLife(),
-		accounts: map[string]accounts{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
+		accounts: map[string]accounts{}, links: map[string]map[string]string{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
 	}
 }
 

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,13 +11,13 @@ import (
 
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
 
 // The names under which this binary starts itself, argv[0].
 const (
-	shimName  = "fardel-shim"  // holds the containers of a sandbox, see serveShim
-	pauseName = "fardel-pause" // first process of a PID namespace that containers share, see servePause
-	logName   = "fardel-log"   // keeps the output of a container, see serveLog; a path, as a daemon's shim starts it
+	shimName = "fardel-shim" // holds the containers of a sandbox, see serveShim
+	logName  = "fardel-log"  // keeps the output of a container, see serveLog; a path, as a daemon's shim starts it
 )
 
 // reexecs tells that the host program calls Reexec, without which it would start a second copy of itself for every
@@ -32,9 +33,6 @@ func Reexec() bool {
 	case shimName:
 		serveShim(os.Args[1:])
 		return true
-	case pauseName:
-		servePause()
-		return true
 	case logName:
 		serveLog(os.Args[1:])
 		return true
@@ -46,4 +44,19 @@ func Reexec() bool {
 		log.L = quietLog(slog.New(slog.DiscardHandler))
 	}
 	return false
+}
+
+// hide has the kernel write no dump of this process, which knows what was given to containers and to Exec, and keep others from
+// its memory. A machine that withholds SYS_PTRACE would keep the OCI runtime from it, too, which finds the sockets of terminals
+// there.
+func hide() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("read own capabilities: %w", err)
+	}
+	if sets[0].Effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
+		return nil
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }

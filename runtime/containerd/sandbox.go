@@ -23,6 +23,8 @@ type sandbox struct {
 	mu      sync.RWMutex
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
+
+	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
 // CreateSandbox implements [runtime.Driver].
@@ -63,6 +65,9 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	}
 	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 || spec.Storage < 0 {
 		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
+	}
+	if spec.Scratch != "" && !filepath.IsAbs(spec.Scratch) {
+		return fmt.Errorf("sandbox %s: scratch %q is not an absolute path: %w", spec.ID, spec.Scratch, runtime.ErrInvalid)
 	}
 	if spec.NetNS != "" {
 		if _, err := os.Stat(spec.NetNS); err != nil {
@@ -108,14 +113,14 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	split(
 		func() { opened = d.tasks.openSandbox(ctx, s.spec.ID) },
 		func() {
-			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s))
+			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s), makeScratch(s.spec))
 		},
 	)
 	if err := errors.Join(opened, made); err != nil {
 		return err
 	}
 	if s.spec.SharePID && !s.pause.alive() {
-		return d.startPause(s)
+		return d.startPause(ctx, s)
 	}
 	return ctx.Err()
 }
@@ -183,6 +188,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		}
 	}
 	if err := d.removeDisk(id); err != nil {
+		return err
+	}
+	if err := removeScratch(s.spec); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {

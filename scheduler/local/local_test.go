@@ -48,6 +48,9 @@ func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 	for _, f := range change {
 		f(&cfg)
 	}
+	if cfg.Containerd == "" {
+		cfg.Containerd = laneDaemon(t)
+	}
 	var c *local.Cluster
 	openAs(t, cfg, &c)
 	return c

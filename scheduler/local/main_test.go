@@ -99,6 +99,9 @@ func inContainer() int {
 		return guest.Main()
 	}
 	verb, rest, _ := strings.Cut(os.Args[1], " ")
+	if does := hostileGuests[strings.TrimPrefix(verb, "hostile-")]; does != nil {
+		return outcome(does())
+	}
 	switch verb {
 	case "serve":
 		l, err := net.Listen("tcp", ":"+rest)
@@ -128,6 +131,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "hostile-network":
+		return outcome(hostileNetwork(rest))
 	case "router":
 		return outcome(router())
 	case "chatter":
@@ -149,10 +154,31 @@ func inContainer() int {
 		return outcome(chat(rest))
 	case "raw":
 		return outcome(raw(rest))
+	case "grow":
+		return grow()
 	case "hostile":
 		return hostile()
+	case "hostile-pid":
+		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
+	case "hostile-defaults":
+		return hostileDefaults()
+	case "hostile-admin":
+		return hostileAdmin()
+	case "under-profile":
+		return underProfile()
+	case "hostile-confined":
+		return hostileConfined()
+	case "crash":
+		return crash()
+	case "core-limit":
+		return coreLimit()
+	case "effective-user":
+		fmt.Println(os.Geteuid())
+		return 0
+	case "session-keyring":
+		return sessionKeyring()
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

@@ -122,6 +122,7 @@ func (w *worker) volumeMounts(c *container) []runtime.Mount {
 // see the function of this name, and what this one lacks a provider for.
 func (e *Engine) Unsupported(d *task.TaskDefinition) []task.Problem {
 	u := unsupported(Unsupported(d))
+	e.profiles(&u, d)
 	for i := range d.Volumes {
 		v, at := &d.Volumes[i], fmt.Sprintf("volumes[%d]", i)
 		switch {
@@ -133,6 +134,9 @@ func (e *Engine) Unsupported(d *task.TaskDefinition) []task.Problem {
 				u.when(true, at+"."+string(v.Kind()), err.Error())
 			}
 		}
+	}
+	if e.limitsTracing() {
+		u = append(u, untraceable(d)...)
 	}
 	for i := range d.ContainerDefinitions {
 		e.unsupportedSecrets(&u, fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])

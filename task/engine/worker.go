@@ -35,6 +35,7 @@ type worker struct {
 	log    *slog.Logger
 
 	launchVolumes []task.VolumeConfiguration
+	confinement   Confinement
 	storage       storage
 
 	rec        *task.Task
@@ -93,6 +94,7 @@ func newWorker(e *Engine, a Assignment) *worker {
 	w := &worker{
 		e: e, id: a.Task.ID(), holder: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
 		launchVolumes: a.VolumeConfigurations,
+		confinement:   a.Confinement,
 		log:           e.log.With("taskArn", a.Task.TaskARN),
 		exits:         make(chan exited, len(a.Definition.ContainerDefinitions)),
 		checks:        make(chan checked),
