@@ -11,16 +11,16 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 )
 
-// origin is whom a request goes to. Credentials belong to one, and to no other port or scheme of the same host.
-type origin struct {
+// webOrigin is whom a request goes to. Credentials belong to one, and to no other port or scheme of the same host.
+type webOrigin struct {
 	scheme, host, port string // "https", "registry.example", "443"
 }
 
 // maxHost is as long as a name and a port can be.
 const maxHost = 253 + 6
 
-func originOf(u *url.URL) origin {
-	o := origin{strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()}
+func webOriginOf(u *url.URL) webOrigin {
+	o := webOrigin{strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()}
 	if o.port == "" {
 		o.port = defaultPorts[o.scheme]
 	}
@@ -30,12 +30,12 @@ func originOf(u *url.URL) origin {
 // defaultPorts are those of the schemes of registries and of proxies.
 var defaultPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 
-func (o origin) String() string { return o.scheme + "://" + o.hostPort() }
+func (o webOrigin) String() string { return o.scheme + "://" + o.hostPort() }
 
-func (o origin) hostPort() string { return net.JoinHostPort(o.host, o.port) }
+func (o webOrigin) hostPort() string { return net.JoinHostPort(o.host, o.port) }
 
 // registryOrigin is where the registry or mirror of this name answers.
-func registryOrigin(name string, plain bool) (origin, error) {
+func registryOrigin(name string, plain bool) (webOrigin, error) {
 	name = endpointHost(name)
 	scheme := "https"
 	if plain {
@@ -43,9 +43,9 @@ func registryOrigin(name string, plain bool) (origin, error) {
 	}
 	u, err := url.Parse(scheme + "://" + name)
 	if err != nil || u.Host != name || u.Hostname() == "" {
-		return origin{}, fmt.Errorf("%q is not a host, or a host with a port: %w", name, runtime.ErrInvalid)
+		return webOrigin{}, fmt.Errorf("%q is not a host, or a host with a port: %w", name, runtime.ErrInvalid)
 	}
-	return originOf(u), nil
+	return webOriginOf(u), nil
 }
 
 // tokenServers are of registries whose token server everybody knows to be another host.
@@ -54,7 +54,7 @@ var tokenServers = map[string]string{dockerHub: "auth.docker.io", "registry.gitl
 // rules say where the requests of a pull from one registry or mirror may go, and which of them may carry credentials.
 type rules struct {
 	name     string // of the registry or mirror, as in Config.Registries
-	registry origin
+	registry webOrigin
 	tokens   map[string]bool // host and port of the token servers that may have the credentials
 	named    map[string]bool // host and port that may have an address of this machine or of a private network
 }
@@ -124,11 +124,11 @@ func addOrigins(to map[string]bool, server string, plain bool) error {
 }
 
 // own reports whether a URL is the registry's, so that its credentials and tokens may go there.
-func (r rules) own(u *url.URL) bool { return originOf(u) == r.registry }
+func (r rules) own(u *url.URL) bool { return webOriginOf(u) == r.registry }
 
 // trusted reports whether the credentials may go to a URL in exchange for a token.
 func (r rules) trusted(u *url.URL) bool {
-	return r.own(u) || r.scheme(u) == nil && r.tokens[originOf(u).hostPort()]
+	return r.own(u) || r.scheme(u) == nil && r.tokens[webOriginOf(u).hostPort()]
 }
 
 // scheme allows HTTPS, and HTTP for a registry that has it itself.
@@ -137,7 +137,7 @@ func (r rules) scheme(u *url.URL) error {
 	case s == "https", s == "http" && r.registry.scheme == "http":
 		return nil
 	case s == "http":
-		return fmt.Errorf("registry %s has HTTPS and sends to %s without: %w", r.name, originOf(u), runtime.ErrRegistryNotAllowed)
+		return fmt.Errorf("registry %s has HTTPS and sends to %s without: %w", r.name, webOriginOf(u), runtime.ErrRegistryNotAllowed)
 	default:
 		return fmt.Errorf("registry %s sends to a URL of the scheme %.20q: %w", r.name, s, runtime.ErrRegistryNotAllowed)
 	}
@@ -150,7 +150,7 @@ func (r rules) sent(u *url.URL) error {
 		return fmt.Errorf("registry %s sends to a host with a name of %d bytes: %w", r.name, len(u.Host), runtime.ErrRegistryNotAllowed)
 	}
 	if u.User != nil {
-		return fmt.Errorf("registry %s sends to a URL with a user in it, at %s: %w", r.name, originOf(u), runtime.ErrRegistryNotAllowed)
+		return fmt.Errorf("registry %s sends to a URL with a user in it, at %s: %w", r.name, webOriginOf(u), runtime.ErrRegistryNotAllowed)
 	}
 	if err := r.scheme(u); err != nil {
 		return err
@@ -169,7 +169,7 @@ func (r rules) realm(realm string, credentials bool) error {
 	}
 	if credentials && !r.trusted(u) {
 		return fmt.Errorf("registry %s wants its credentials sent to %s: name %q in Config.Registries[%q].TokenServers if that is its token server: %w",
-			r.name, originOf(u), u.Host, r.name, runtime.ErrRegistryNotAllowed)
+			r.name, webOriginOf(u), u.Host, r.name, runtime.ErrRegistryNotAllowed)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func (r rules) realm(realm string, credentials bool) error {
 // target checks the host of a URL as far as it can be seen before it is looked up. A proxy may do that, and then nobody else
 // looks at the address.
 func (r rules) target(u *url.URL) error {
-	o := originOf(u)
+	o := webOriginOf(u)
 	if r.named[o.hostPort()] {
 		return nil
 	}

@@ -170,7 +170,7 @@ func (g tokenGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if (req.Method != http.MethodGet || req.Header.Get("Authorization") != "") && !g.rules.trusted(req.URL) {
-		return nil, fmt.Errorf("registry %s: credentials for %s: %w", g.rules.name, originOf(req.URL), runtime.ErrRegistryNotAllowed)
+		return nil, fmt.Errorf("registry %s: credentials for %s: %w", g.rules.name, webOriginOf(req.URL), runtime.ErrRegistryNotAllowed)
 	}
 	return g.send(req, bodyLimit{maxToken, "answer of the token server", runtime.ErrRegistryNotAllowed})
 }
@@ -180,8 +180,8 @@ func (g tokenGuard) redirects(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > maxRedirects:
 		return fmt.Errorf("token server of %s: more than %d redirects: %w", g.rules.name, maxRedirects, runtime.ErrRegistryNotAllowed)
-	case originOf(req.URL) != originOf(via[0].URL), req.URL.User != nil:
-		return fmt.Errorf("token server %s of %s sends to %s: %w", originOf(via[0].URL), g.rules.name, originOf(req.URL), runtime.ErrRegistryNotAllowed)
+	case webOriginOf(req.URL) != webOriginOf(via[0].URL), req.URL.User != nil:
+		return fmt.Errorf("token server %s of %s sends to %s: %w", webOriginOf(via[0].URL), g.rules.name, webOriginOf(req.URL), runtime.ErrRegistryNotAllowed)
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func (a authorizer) AddResponses(ctx context.Context, responses []*http.Response
 	case bearer:
 		return a.strangers.AddResponses(ctx, responses)
 	}
-	return fmt.Errorf("registry %s sends to %s, which wants credentials: %w", a.rules.name, originOf(last.Request.URL), runtime.ErrRegistryNotAllowed)
+	return fmt.Errorf("registry %s sends to %s, which wants credentials: %w", a.rules.name, webOriginOf(last.Request.URL), runtime.ErrRegistryNotAllowed)
 }
 
 // dialer makes connections, and looks at the address right before, when no name server has a say any more.
@@ -238,7 +238,7 @@ type dialer struct {
 func (d *dialer) throughProxy(req *http.Request) (*url.URL, error) {
 	u, err := d.proxy(req)
 	if u != nil {
-		d.proxies.Store(originOf(u).hostPort(), true)
+		d.proxies.Store(webOriginOf(u).hostPort(), true)
 	}
 	return u, err
 }
