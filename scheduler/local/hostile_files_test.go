@@ -257,7 +257,7 @@ var harmlessToWrite = []string{
 // disks' names.
 var harmlessToRead = []string{
 	"allocinfo", "buddyinfo", "bootconfig", "cgroups", "cmdline", "config.gz", "consoles", "cpuinfo", "crypto", "devices", "diskstats", "dma",
-	"dynamic_debug/control", "execdomains", "fb", "filesystems", "ioports", "iomem", "key-users", "loadavg", "locks", "mdstat", "meminfo",
+	"execdomains", "fb", "filesystems", "ioports", "iomem", "key-users", "loadavg", "locks", "mdstat", "meminfo",
 	"misc", "modules", "mtrr", "partitions", "pressure/*", "schedstat", "softirqs", "stat", "swaps", "tty/*", "tty/driver/*",
 	"tty/ldisc/*", "uptime", "version", "version_signature", "vmstat", "zoneinfo", "driver/*", "fs/*/*", "fs/*/*/*", "irq/*", "irq/*/*", "bus/*", "bus/*/*", "bus/*/*/*",
 }

@@ -153,7 +153,7 @@ func hostileNeighbour() error {
 		}
 	}
 	fmt.Println("holding", missing)
-	select {}
+	return stay()
 }
 
 func openQueue(name string, mode uintptr) error {

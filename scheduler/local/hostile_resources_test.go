@@ -133,7 +133,7 @@ func forks() error {
 			}
 		}()
 	}
-	select {}
+	return stay()
 }
 
 // flood is a container that writes lines as fast as it can.
@@ -163,7 +163,7 @@ func litter() error {
 	}
 	defer sparse.Close()
 	fmt.Println("littered", sparse.Truncate(15<<40))
-	select {}
+	return stay()
 }
 
 // TestHostileHoard fills the buffers of sockets with four times the memory of the task.

@@ -76,10 +76,17 @@ var hostileGuests = map[string]func() error{
 	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
 }
 
+// stay keeps a container running. A select without cases is a deadlock to a program without cgo.
+func stay() error {
+	for range time.Tick(time.Hour) {
+	}
+	return nil
+}
+
 // idle is a container that does nothing.
 func idle() error {
 	fmt.Println("idle")
-	select {}
+	return stay()
 }
 
 // answer is a line that the guest prints for an attempt.
