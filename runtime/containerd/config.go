@@ -8,7 +8,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/fardel-io/fardel/internal/userns"
 )
+
+// IDRange is user and group IDs of the machine: Count of them, a multiple of 65536 and at least twice that, from First, 65536
+// or above; the last is at most 2147483647. Nobody else may have them, also not in /etc/subuid. The first half is for the
+// network that makes the namespaces of sandboxes, see linux.Config.UserNamespaces; the second one the driver gives to
+// sandboxes without.
+type IDRange struct{ First, Count uint32 }
 
 // Config says where a driver keeps its things and how it marks them.
 type Config struct {
@@ -38,6 +46,11 @@ type Config struct {
 	// CgroupParent is that cgroup, without the mount point. "" is "fardel/<Owner>", and must be with Systemd, which has
 	// "fardel.slice/fardel-<Owner>.scope".
 	CgroupParent string
+
+	// UserNamespaces has the containers of each sandbox live in a user namespace of its own, with 65536 of these IDs of the
+	// machine: root in a container is nobody outside of it. It concerns sandboxes that are made from then on; see
+	// [IDRange] and the package's documentation for what it needs. Nil leaves them to the machine's.
+	UserNamespaces *IDRange
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
 	// have it: "docker.io", "registry.local:5000". Without an entry, localhost and 127.0.0.0/8 are reached by HTTP.
@@ -84,6 +97,11 @@ func (c Config) withDefaults() (Config, error) {
 	c.Dir = filepath.Clean(c.Dir)
 	if c.Runtime == "" {
 		c.Runtime = "runc"
+	}
+	if r := c.UserNamespaces; r != nil {
+		if err := userns.Range(*r).Check(); err != nil {
+			return c, fmt.Errorf("containerd: Config.UserNamespaces: %w", err)
+		}
 	}
 	switch c.CgroupManager {
 	case "", CgroupFS:

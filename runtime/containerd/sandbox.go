@@ -23,6 +23,8 @@ type sandbox struct {
 	mu      sync.RWMutex
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
+
+	ids *sandboxIDs // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
 }
 
 // CreateSandbox implements [runtime.Driver].
@@ -55,7 +57,7 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if err := checkID("sandbox", spec.ID); err != nil {
 		return err
 	}
-	if err := d.checkRuntime(spec); err != nil {
+	if err := errors.Join(d.checkRuntime(spec), d.checkUserNSSandbox(spec)); err != nil {
 		return fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
 	if spec.ID == cgroup.Helpers {
@@ -98,6 +100,9 @@ func (d *Driver) enterSandbox(spec runtime.SandboxSpec) (*sandbox, error) {
 func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	dir := d.sandboxDir(s.spec.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := d.enterUserNS(s); err != nil {
 		return err
 	}
 	// The record is first, so that a cgroup or a process always belongs to one.
@@ -183,6 +188,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		}
 	}
 	if err := d.removeDisk(id); err != nil {
+		return err
+	}
+	if err := d.leaveUserNS(s); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {
