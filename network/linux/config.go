@@ -43,8 +43,9 @@ type Config struct {
 	Isolated bool
 
 	// UserNamespaces has the network namespace of each ENI belong to a user namespace of its own, with 65536 of these IDs of
-	// the machine, so that a runtime can put the processes of a task there. It concerns ENIs that are attached from then
-	// on. Nil leaves them to the machine's.
+	// the machine, so that a runtime can put the processes of a task there. The fabric takes the first half of the range, as
+	// containerd.Config.UserNamespaces, which wants the same range, takes the second. It concerns ENIs that are attached from
+	// then on. Nil leaves them to the machine's user namespace.
 	UserNamespaces *IDRange
 
 	// Logger takes what an operator would act upon; nil discards.

@@ -32,9 +32,10 @@ func (f *Fabric) claimIDs(eni string) (uint32, error) {
 	if f.cfg.UserNamespaces == nil {
 		return 0, nil
 	}
+	own, _ := userns.Range(*f.cfg.UserNamespaces).Halves()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	first, ok := userns.Range(*f.cfg.UserNamespaces).Pick(eni, func(first uint32) bool { _, taken := f.ids[first]; return taken })
+	first, ok := own.Pick(eni, func(first uint32) bool { _, taken := f.ids[first]; return taken })
 	if !ok {
 		return 0, fmt.Errorf("%s: %w", eni, errNoIDs)
 	}

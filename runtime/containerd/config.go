@@ -13,9 +13,7 @@ import (
 )
 
 // IDRange is user and group IDs of the machine: Count of them, a multiple of 65536 and at least twice that, from First, 65536
-// or above; the last is at most 2147483647. Nobody else may have them, also not in /etc/subuid. The first half is for the
-// network that makes the namespaces of sandboxes, see linux.Config.UserNamespaces; the second one the driver gives to
-// sandboxes without.
+// or above; the last is at most 2147483647. Nobody else may have them, also not in /etc/subuid.
 type IDRange struct{ First, Count uint32 }
 
 // Config says where a driver keeps its things and how it marks them.
@@ -48,8 +46,14 @@ type Config struct {
 	CgroupParent string
 
 	// UserNamespaces has the containers of each sandbox live in a user namespace of its own, with 65536 of these IDs of the
-	// machine: root in a container is nobody outside of it. It concerns sandboxes that are made from then on; see
-	// [IDRange] and the package's documentation for what it needs. Nil leaves them to the machine's.
+	// machine: root in a container is nobody outside of it. A sandbox with a network namespace lives in the user namespace
+	// which that belongs to, see linux.Config.UserNamespaces; for one without the driver makes one, of the second half of
+	// the range. It concerns sandboxes that are made from then on. Nil leaves them to the machine's user namespace.
+	//
+	// It needs an OCI runtime with idmapped mounts, such as runc 1.2, overlayfs, Linux 5.19, and file systems with idmapped
+	// mounts below Dir and wherever mounts come from; [Embed] and [Connect] try what can be tried. Refused in such
+	// sandboxes are privileged containers and the machine's own network. Users and groups above 65535 are refused in
+	// specs and nobody's in images.
 	UserNamespaces *IDRange
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names

@@ -286,6 +286,9 @@ func (d *Driver) inUserNS(s *sandbox, c runtime.ContainerSpec, spec *specs.Spec)
 		return fmt.Errorf("container %s: %w", c.ID, err)
 	}
 	defer ns.Close()
+	if err := d.makeDevices(s.ids, c.ID, spec); err != nil {
+		return fmt.Errorf("container %s: %w", c.ID, err)
+	}
 	spec.Root.Path = d.rootfsDir(s, c.ID)
 	if err := oci.InUserNamespace(spec, d.userPath(s.spec.ID), d.mapMount(s, ns)); err != nil {
 		return fmt.Errorf("container %s: %w", c.ID, err)

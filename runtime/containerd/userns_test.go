@@ -126,3 +126,35 @@ func status(t *testing.T, pid int) (uid, gid string) {
 	}
 	return uid, gid
 }
+
+func TestUserNSOnTheMachine(t *testing.T) {
+	lane.Root(t)
+	d := openUserNS(t, t.TempDir(), fmt.Sprintf("userns-%d", os.Getpid()))
+	defer closeEmpty(t, d)
+	if err := addGuest(t, d, crashImage, runtime.Image{Entrypoint: []string{"/guest"}}); err != nil {
+		t.Fatal(err)
+	}
+	netns, _ := ownedNetNS(t)
+	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s", NetNS: netns}); err != nil {
+		t.Fatal(err)
+	}
+	spec := runtime.ContainerSpec{ID: "c", SandboxID: "s", Image: crashImage, Command: []string{"hang"}}
+	if err := d.CreateContainer(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	inv, _ := d.List(t.Context())
+	pid := inv.Containers[0].PID
+	uid, gid := status(t, pid)
+	t.Log(uid, gid)
+	for _, f := range []string{"uid_map", "gid_map", "setgroups", "mountinfo"} {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, f))
+		t.Log(f, string(b))
+	}
+	for _, dir := range []string{"/sys/class/net", "/", "/dev", "/sys/fs/cgroup", "/sys/kernel"} {
+		names, err := os.ReadDir(fmt.Sprintf("/proc/%d/root%s", pid, dir))
+		t.Log(dir, names, err)
+	}
+}

@@ -207,7 +207,7 @@ func (d *Driver) sweepRoots() error {
 // sandbox's IDs would see nobody's. What is the sandbox's own, or read-only by nature, stays as it is.
 func (d *Driver) mapMount(s *sandbox, ns *os.File) func(source string) (string, error) {
 	return func(source string) (string, error) {
-		if strings.HasPrefix(source, d.sandboxDir(s.spec.ID)+"/") || slices.Contains(initBinaries, source) {
+		if strings.HasPrefix(source, d.sandboxDir(s.spec.ID)+"/") || strings.HasPrefix(source, filepath.Join(d.cfg.Dir, "containers")+"/") || slices.Contains(initBinaries, source) {
 			return "", nil
 		}
 		// With what is mounted below it if that can be, which is not so of the kernel's file systems.
