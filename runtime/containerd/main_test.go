@@ -50,7 +50,7 @@ func crashOwner() string { return fmt.Sprintf("crash-%d", os.Getppid()) }
 
 // child is a host program that is killed some time.
 func child(ctx context.Context, dir, role string) error {
-	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime)})
+	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()})
 	if err != nil {
 		return err
 	}
@@ -130,14 +130,14 @@ func startForAdoption(ctx context.Context, d *Driver, dir, image string) error {
 // churn takes a task from its creation to its removal. Nothing of it may be left when it is killed in between.
 func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 	sandbox := fmt.Sprintf("s%d", i)
-	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0, Storage: task.MiB(i%2) * 32}); err != nil {
+	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0 && childIDs() == nil, Storage: task.MiB(i%2) * 32}); err != nil {
 		return err
 	}
 	for _, name := range []string{"a", "b"} {
 		id := sandbox + name
 		spec := runtime.ContainerSpec{
 			ID: id, SandboxID: sandbox, Image: image, Entrypoint: []string{"/guest"}, Command: []string{"out x", "hang"},
-			Log: filepath.Join(dir, id+".log"),
+			Log: filepath.Join(dir, id+".log"), NoNetwork: childIDs() != nil,
 			Mounts: []runtime.Mount{
 				{Volume: "v", Destination: "/etc", Populate: true}, {Root: dir, Source: "/", Destination: "/m"},
 			},

@@ -33,7 +33,7 @@ func (d *Driver) checkUserNS(ctx context.Context, binary string) error {
 	if d.snapshotter != "overlayfs" {
 		return needsOverlay()
 	}
-	if err := runtimeMaps(ctx, binary); err != nil {
+	if err := runtimeMaps(ctx, binary, d.cfg.Runtime); err != nil {
 		return err
 	}
 	ns, err := userns.New(d.cfg.UserNamespaces.First)
@@ -46,7 +46,7 @@ func (d *Driver) checkUserNS(ctx context.Context, binary string) error {
 }
 
 // runtimeMaps asks an OCI runtime whether it mounts with other owners: those that do not leave it out without a word.
-func runtimeMaps(ctx context.Context, binary string) error {
+func runtimeMaps(ctx context.Context, binary, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, featuresTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "features")
@@ -65,9 +65,9 @@ func runtimeMaps(ctx context.Context, binary string) error {
 	if err == nil && f.Linux.MountExtensions.IDMap.Enabled {
 		return nil
 	}
-	needs := fmt.Sprintf("an OCI runtime with idmapped mounts, such as runc 1.2 or later; %s says it has none", binary)
+	needs := fmt.Sprintf("an OCI runtime with idmapped mounts, such as runc 1.2 or later; %s says it has none", name)
 	if err != nil {
-		needs = fmt.Sprintf("an OCI runtime with idmapped mounts, such as runc 1.2 or later; %s features: %v", binary, err)
+		needs = fmt.Sprintf("an OCI runtime with idmapped mounts, such as runc 1.2 or later; %s features: %v", name, err)
 	}
 	return &runtime.UnsupportedError{Feature: usernsFeature, Needs: needs}
 }
