@@ -528,3 +528,52 @@ func TestCommonParent(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkUserNSLaunch takes a sandbox with one container to its start with and without user namespaces, in turn, and reports
+// the medians of the parts in milliseconds, and the least, which is closer to the truth on a busy machine.
+func BenchmarkUserNSLaunch(b *testing.B) {
+	lane.Root(b)
+	drivers := map[string]*Driver{}
+	for _, name := range []string{"without", "with"} {
+		dir, owner := b.TempDir(), fmt.Sprintf("%s-%d", name, os.Getpid())
+		var err error
+		if name == "with" {
+			drivers[name] = openUserNS(b, dir, owner)
+		} else if drivers[name], err = Embed(b.Context(), Config{Owner: owner, Dir: dir, Runtime: *usernsRuntime}); err != nil {
+			b.Fatal(err)
+		}
+		defer drivers[name].Close()
+		if err := addGuest(b, drivers[name], crashImage, runtime.Image{Entrypoint: []string{"/guest"}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	times := map[string][]time.Duration{}
+	for i := 0; b.Loop(); i++ {
+		names := []string{"without", "with"}
+		if i%2 == 1 { // neither always follows the other
+			slices.Reverse(names)
+		}
+		for _, name := range names {
+			d, id := drivers[name], fmt.Sprint("c", i)
+			last := time.Now()
+			phase := func(what string, err error) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				times[name+"-"+what] = append(times[name+"-"+what], time.Since(last))
+				last = time.Now()
+			}
+			phase("sandbox", d.CreateSandbox(b.Context(), runtime.SandboxSpec{ID: id}))
+			phase("create", d.CreateContainer(b.Context(), runtime.ContainerSpec{ID: id, SandboxID: id, Image: crashImage, NoNetwork: true}))
+			phase("start", d.Start(b.Context(), id))
+			_, err := d.Wait(b.Context(), id)
+			phase("wait", err)
+			phase("remove", d.RemoveSandbox(b.Context(), id))
+		}
+	}
+	for name, list := range times {
+		slices.Sort(list)
+		b.ReportMetric(float64(list[len(list)/2].Microseconds())/1000, name+"-ms")
+		b.ReportMetric(float64(list[0].Microseconds())/1000, name+"-least-ms")
+	}
+}

@@ -3,6 +3,7 @@
 package local_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -340,4 +342,72 @@ func runEscaped(t *testing.T, uid, gid uint32, r reach) []string {
 		lines[i] = strings.TrimSpace(line)
 	}
 	return lines
+}
+
+// BenchmarkUserNS takes tasks to RUNNING with and without user namespaces, in turn, and reports the medians in milliseconds
+// and the median of the ratios of neighbours.
+func BenchmarkUserNS(b *testing.B) {
+	needUserNS(b)
+	clusters := map[string]*local.Cluster{}
+	for _, name := range []string{"without", "with"} {
+		cfg := local.Config{Dir: filepath.Join(b.TempDir(), name), Runtime: *ociRuntime}
+		if name == "with" {
+			cfg.UserNamespaces = &local.UserNamespaces{}
+		}
+		c, err := local.Open(b.Context(), cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() {
+			if err := c.Purge(context.Background()); err != nil {
+				b.Error(err)
+			}
+		}()
+		if err := addSelf(b.Context(), c); err != nil {
+			b.Fatal(err)
+		}
+		clusters[name] = c
+	}
+	launch := func(name string) time.Duration {
+		began := time.Now()
+		run, err := clusters[name].Run(b.Context(), define([]string{"app", "catch TERM 0", "hang"}), scheduler.RunOptions{})
+		if err == nil {
+			_, err = run.WaitRunning(b.Context())
+		}
+		took := time.Since(began)
+		if err == nil {
+			err = run.Stop(b.Context(), "")
+		}
+		if err == nil {
+			_, err = run.Wait(b.Context())
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		return took
+	}
+	launch("without")
+	launch("with")
+	times := map[string][]float64{}
+	for i := 0; b.Loop(); i++ {
+		order := []string{"without", "with"}
+		if i%2 == 1 { // neither always follows the other
+			slices.Reverse(order)
+		}
+		pair := map[string]float64{}
+		for _, name := range order {
+			pair[name] = float64(launch(name).Microseconds()) / 1000
+			times[name] = append(times[name], pair[name])
+		}
+		times["ratio"] = append(times["ratio"], pair["with"]/pair["without"])
+	}
+	for name, list := range times {
+		slices.Sort(list)
+		unit := "-ms"
+		if name == "ratio" {
+			unit = ""
+		}
+		b.ReportMetric(list[len(list)/2], name+unit)
+		b.ReportMetric(list[0], name+"-least"+unit)
+	}
 }
