@@ -20,6 +20,7 @@ import (
 	"github.com/fardel-io/fardel/internal/lane"
 	"github.com/fardel-io/fardel/internal/userns"
 	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/image"
 	"github.com/fardel-io/fardel/runtime/runtimetest"
 )
 
@@ -362,6 +363,42 @@ func TestUserNSOwners(t *testing.T) {
 		if got := owner(t, path); got != want {
 			t.Errorf("%s is %s on the machine, want %s", path, got, want)
 		}
+	}
+}
+
+// TestUserNSManyLayers has an image whose layers do not fit into a page of mount options by their names.
+func TestUserNSManyLayers(t *testing.T) {
+	dir := t.TempDir()
+	d := usernsDriver(t, dir)
+	defer closeEmpty(t, d)
+	file, err := guest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers := []image.Layer{image.Files(image.File{Name: "/guest", Path: file, Mode: 0o755})}
+	for i := range 60 {
+		layers = append(layers, image.Files(image.File{Name: fmt.Sprint("/layer/", i), Content: []byte{byte(i)}}))
+	}
+	img, err := image.New(image.Config{Ref: "fardel.test/layers:1", Entrypoint: []string{"/guest"}}, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := img.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := d.ImportImage(t.Context(), "", r); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	out := runGuest(t, d, dir, func(s *runtime.ContainerSpec) {
+		s.Image, s.Mounts = "fardel.test/layers:1", []runtime.Mount{{Volume: "v", Destination: "/layer", Populate: true}}
+	}, "stat /guest", "stat /layer/0", "stat /layer/59")
+	if want := "755 0 0\n644 0 0\n644 0 0\n"; out != want {
+		t.Errorf("found\n%swant\n%s", out, want)
 	}
 }
 
