@@ -53,6 +53,28 @@ func (t *Tree) AddProcess(name, child string, pid int) error {
 	return nil
 }
 
+// OpenProcesses opens the files through which a process enters a group of its own below name, by writing "0" to each of
+// them: it is then never outside of it, if it does so before anything else. Those that were opened are returned with an
+// error, too.
+func (t *Tree) OpenProcesses(name, child string) ([]*os.File, error) {
+	var files []*os.File
+	for _, dir := range t.dirs(name) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		dir = filepath.Join(dir, child)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return files, err
+		}
+		f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
 // kill sends SIGKILL to every process in a group and below it.
 func (t *Tree) kill(name string) error {
 	var errs []error

@@ -50,6 +50,9 @@ func crashOwner() string { return fmt.Sprintf("crash-%d", os.Getppid()) }
 
 // child is a host program that is killed some time.
 func child(ctx context.Context, dir, role string) error {
+	if role == "pause" { // the first process of a PID namespace, as an earlier version had it
+		select {}
+	}
 	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()})
 	if err != nil {
 		return err

@@ -26,8 +26,8 @@ import (
 // recover takes over what an earlier driver with the same directory made, and removes what it left half made.
 //
 // The owner marks by which all of it is found again: records in Config.Dir, and everything else there; the containerd
-// namespace "fardel-<Owner>"; the cgroup Config.CgroupParent; processes whose command line begins with the name of a
-// role, that namespace and, third, Config.Dir; mounts below Config.Dir.
+// namespace "fardel-<Owner>"; the cgroup Config.CgroupParent, and what is in it; processes whose command line begins with
+// the name of a role, that namespace and, third, Config.Dir; mounts below Config.Dir.
 func (d *Driver) recover(ctx context.Context) error {
 	if err := d.use.load(d.cfg.Dir); err != nil {
 		return err
@@ -49,6 +49,7 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var exposed []string
 	for _, id := range ids {
 		s := &sandbox{}
 		found, err := readJSON(filepath.Join(d.sandboxDir(id), sandboxFile), &s.spec)
@@ -66,8 +67,26 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 		if err := d.makeSandbox(ctx, s); err != nil {
 			return fmt.Errorf("recover sandbox %s: %w", id, err)
 		}
+		if d.exposed(s.pause) {
+			exposed = append(exposed, id)
+		}
+	}
+	if len(exposed) > 0 {
+		d.logger.Warn("containers that share processes (pidMode task) were started by an earlier version, and those with the "+
+			"capability SYS_PTRACE can reach the host through the first process: start their tasks again", "sandboxes", exposed)
 	}
 	return nil
+}
+
+// exposed reports whether the first process of a PID namespace is one of an earlier version: a copy of the host program,
+// with its files and powers. It goes on, as its end would be that of the containers.
+func (d *Driver) exposed(p process) bool {
+	if p.PID == 0 || !p.alive() {
+		return false
+	}
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+	_, _, ours := d.role(line)
+	return err == nil && ours
 }
 
 func (d *Driver) recoverContainers(ctx context.Context) error {
@@ -185,7 +204,8 @@ func (d *Driver) sweep(ctx context.Context) error {
 	return d.sweepTransfers(ctx)
 }
 
-// sweepProcesses ends shims and pauses that were started but not noted.
+// sweepProcesses ends shims that were started but not noted, and first processes of PID namespaces that an earlier version
+// did. Today's are found by their cgroups.
 func (d *Driver) sweepProcesses() error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -219,6 +239,9 @@ func (d *Driver) sweepProcesses() error {
 	}
 	return nil
 }
+
+// pauseName begins the command line of the first process of a PID namespace that an earlier version started.
+const pauseName = "fardel-pause"
 
 // role reads the command line of a process.
 func (d *Driver) role(cmdline []byte) (role, sandbox string, ours bool) {

@@ -14,9 +14,8 @@ import (
 
 // The names under which this binary starts itself, argv[0].
 const (
-	shimName  = "fardel-shim"  // holds the containers of a sandbox, see serveShim
-	pauseName = "fardel-pause" // first process of a PID namespace that containers share, see servePause
-	logName   = "fardel-log"   // keeps the output of a container, see serveLog; a path, as a daemon's shim starts it
+	shimName = "fardel-shim" // holds the containers of a sandbox, see serveShim
+	logName  = "fardel-log"  // keeps the output of a container, see serveLog; a path, as a daemon's shim starts it
 )
 
 // reexecs tells that the host program calls Reexec, without which it would start a second copy of itself for every
@@ -31,9 +30,6 @@ func Reexec() bool {
 	switch filepath.Base(os.Args[0]) {
 	case shimName:
 		serveShim(os.Args[1:])
-		return true
-	case pauseName:
-		servePause()
 		return true
 	case logName:
 		serveLog(os.Args[1:])

@@ -120,7 +120,7 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 		return err
 	}
 	if s.spec.SharePID && !s.pause.alive() {
-		return d.startPause(s)
+		return d.startPause(ctx, s)
 	}
 	return ctx.Err()
 }

@@ -158,6 +158,8 @@ func inContainer() int {
 		return escaped(rest)
 	case "hostile":
 		return hostile()
+	case "hostile-pid":
+		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
 	case "dial":

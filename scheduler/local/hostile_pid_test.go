@@ -1,0 +1,367 @@
+//go:build linux
+
+package local_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fardel-io/fardel/internal/hostiletest"
+	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/task"
+)
+
+// hostilePID is the guest's statement "hostile-pid": "first FILE MARK" tries what the first process of the task's PID namespace is good
+// for, "watch FILE" what others are that come into it, "break" ends the first. FILE is one of the host's, MARK a part of
+// names that only the host knows.
+func hostilePID(arguments string) int {
+	goruntime.LockOSThread() // a tracer is a thread
+	f := strings.Fields(arguments)
+	switch {
+	case len(f) == 3 && f[0] == "first":
+		for _, a := range slices.Concat(lookAtFirst(f[1], f[2]), injections(1, f[1])) {
+			if err := a.try(); err != nil {
+				fmt.Printf("held: %s: %v\n", a.name, err)
+			} else {
+				fmt.Printf("BROKEN: %s\n", a.name)
+			}
+		}
+		fmt.Println("tried")
+		return 0
+	case len(f) == 2 && f[0] == "watch":
+		return watchProcesses(f[1])
+	case len(f) == 1 && f[0] == "break":
+		return outcome(breakFirst())
+	}
+	fmt.Println("no such attack:", arguments)
+	return 1
+}
+
+// lookAtFirst reads what /proc has of the first process, without tracing it.
+func lookAtFirst(file, mark string) []attempt {
+	list := []attempt{
+		{"read a file of the host through its root", readSome("/proc/1/root" + file)},
+		{"write a file of the host through its root", write("/proc/1/root"+file, "x")},
+		{"write into its root", func() error { return os.WriteFile("/proc/1/root/x", nil, 0o600) }},
+		{"find anything in its root", findAny("/proc/1/root/*")},
+		{"find anything in its working directory", findAny("/proc/1/cwd/*")},
+		{"find an open descriptor", findAny("/proc/1/fd/*")},
+		{"read the host's program from its executable", bigger("/proc/1/exe", 8192)},
+		{"write to its executable", write("/proc/1/exe", "x")},
+		{"write to its executable, mapped", everywhere("/proc/1/map_files/*", func(p string) func() error { return write(p, "x") })},
+		{"see more than one mount", moreThan("/proc/1/mounts", 1)},
+		{"see interfaces that are not the task's", otherInterfaces},
+		{"hold a capability in it", heldCapability("/proc/1/status")},
+		{"run on with new privileges", noLine("/proc/1/status", "NoNewPrivs:\t1")},
+		{"run on without a filter of system calls", noLine("/proc/1/status", "Seccomp:\t2")},
+		{"be root in it", noLine("/proc/1/status", "Uid:\t65534\t65534\t65534\t65534")},
+		{"save it from the OOM killer", write("/proc/1/oom_score_adj", "-1000")},
+	}
+	for _, name := range []string{"cmdline", "environ", "mounts", "mountinfo", "maps", "stat", "comm"} {
+		list = append(list, attempt{"find a name of the host in its " + name, contains("/proc/1/"+name, mark)})
+	}
+	for name, kind := range map[string]int{"mnt": unix.CLONE_NEWNS, "net": unix.CLONE_NEWNET, "ipc": unix.CLONE_NEWIPC, "uts": unix.CLONE_NEWUTS} {
+		list = append(list, attempt{"join its " + name + " namespace", func() error {
+			f, err := os.Open("/proc/1/ns/" + name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return unix.Setns(int(f.Fd()), kind)
+		}})
+	}
+	return list
+}
+
+func findAny(pattern string) func() error {
+	return func() error {
+		found, err := filepath.Glob(pattern)
+		if err == nil && len(found) == 0 {
+			err = errors.New("there is none")
+		}
+		return err
+	}
+}
+
+func bigger(path string, size int64) func() error {
+	return func() error {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() <= size {
+			err = fmt.Errorf("it has %d bytes", info.Size())
+		}
+		return err
+	}
+}
+
+func moreThan(path string, lines int) func() error {
+	return func() error {
+		text, err := os.ReadFile(path)
+		if n := bytes.Count(text, []byte("\n")); err == nil && n <= lines {
+			err = fmt.Errorf("%d lines: %q", n, text)
+		}
+		return err
+	}
+}
+
+func otherInterfaces() error {
+	own, err := os.ReadFile("/proc/self/net/dev")
+	if err != nil {
+		return err
+	}
+	its, err := os.ReadFile("/proc/1/net/dev")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(its)) {
+		name, _, found := strings.Cut(line, ":")
+		if found && !strings.Contains(string(own), name+":") {
+			return nil
+		}
+	}
+	return errors.New("they are the same")
+}
+
+func heldCapability(status string) func() error {
+	return func() error {
+		text, err := os.ReadFile(status)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, set, _ := strings.Cut(strings.TrimSpace(line), ":\t"); strings.HasPrefix(name, "Cap") && strings.Trim(set, "0") != "" {
+				return nil
+			}
+		}
+		return errors.New("every set is empty")
+	}
+}
+
+func noLine(path, line string) func() error {
+	return func() error {
+		text, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(text), line+"\n") {
+			err = errors.New(line)
+		}
+		return err
+	}
+}
+
+func contains(path, mark string) func() error {
+	return func() error {
+		text, err := os.ReadFile(path)
+		if err == nil && !strings.Contains(string(text), mark) {
+			err = errors.New("there is none")
+		}
+		return err
+	}
+}
+
+// breakFirst attaches to the first process so that it ends with the tracer.
+func breakFirst() error {
+	if err := seize(1, unix.PTRACE_O_EXITKILL); err != nil {
+		return err
+	}
+	fmt.Println("seized")
+	return nil
+}
+
+func seize(pid, options int) error {
+	if _, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, uintptr(options), 0, 0); errno != 0 {
+		return errno
+	}
+	if _, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, unix.PTRACE_INTERRUPT, uintptr(pid), 0, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	var status unix.WaitStatus
+	_, err := unix.Wait4(pid, &status, unix.WALL, nil)
+	return err
+}
+
+// watchProcesses looks at every process that comes into its PID namespace until it is told to stop, and says what it found.
+func watchProcesses(file string) int {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	known := map[int]bool{1: true, os.Getpid(): true}
+	found := map[string]int{}
+	seen := 0
+	fmt.Println("watching")
+	for {
+		select {
+		case <-stop:
+			for _, what := range []string{"root", "descriptor", "capability", "traced"} {
+				fmt.Printf("found %s: %d\n", what, found[what])
+			}
+			fmt.Println("saw", seen)
+			return 0
+		default:
+		}
+		for _, pid := range processes() {
+			if known[pid] {
+				continue
+			}
+			known[pid] = true
+			seen++
+			inspect(pid, file, found)
+		}
+	}
+}
+
+// inspect takes what a process has at this moment and that no container should have.
+func inspect(pid int, file string, found map[string]int) {
+	at := fmt.Sprintf("/proc/%d", pid)
+	for range 200 {
+		if readSome(at+"/root"+file)() == nil {
+			found["root"]++
+			break
+		}
+		if _, err := os.Stat(at); err != nil {
+			break
+		}
+	}
+	fds, _ := filepath.Glob(at + "/fd/*")
+	for _, fd := range fds {
+		if info, err := os.Stat(fd); err == nil && info.IsDir() {
+			found["descriptor"]++
+		}
+	}
+	threads, _ := filepath.Glob(at + "/task/*/status")
+	for _, status := range threads {
+		if strings.Contains(capabilities(status), "CapEff:\t000001ff") || strings.Contains(capabilities(status), "CapEff:\t000003ff") {
+			found["capability"]++
+			if seize(pid, 0) == nil {
+				found["traced"]++
+				_ = unix.PtraceDetach(pid)
+			}
+			break
+		}
+	}
+}
+
+func capabilities(status string) string {
+	text, err := os.ReadFile(status)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func processes() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// tracer lets a container of a definition trace.
+func tracer(c *task.ContainerDefinition) {
+	c.LinuxParameters = &task.LinuxParameters{Capabilities: &task.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}
+}
+
+// TestHostileFirstProcess has a container that may trace have its way with the first process of the PID namespace that the
+// containers of its task share.
+func TestHostileFirstProcess(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("of the host"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t)
+	def := define([]string{"app", "hostile-pid first " + secret + " " + filepath.Base(filepath.Dir(filepath.Dir(secret)))})
+	def.PIDMode = task.PIDModeTask
+	tracer(&def.ContainerDefinitions[0])
+	run := start(t, c, def, scheduler.RunOptions{})
+	stopped := wait(t, run)
+	out := output(t, run, "app")
+	t.Log("\n" + out)
+	for line := range strings.Lines(out) {
+		verdict, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if name, detail, _ := strings.Cut(rest, ": "); verdict == "held" || verdict == "BROKEN" {
+			hostiletest.Report(t, name, verdict == "BROKEN", detail)
+		}
+	}
+	if code := stopped.Containers[0].ExitCode; !strings.Contains(out, "tried\n") || code == nil || *code != 0 {
+		t.Errorf("the container did not get to its end: %+v", stopped.Containers[0])
+	}
+	if text, err := os.ReadFile(secret); err != nil || string(text) != "of the host" {
+		t.Errorf("the host's file is %q, %v", text, err)
+	}
+}
+
+// TestHostileFirstProcessEnds has a container end the first process: its own task ends, another and the cluster go on.
+func TestHostileFirstProcessEnds(t *testing.T) {
+	c := open(t)
+	other := define([]string{"app", "hang"})
+	other.PIDMode = task.PIDModeTask
+	bystander := start(t, c, other, scheduler.RunOptions{})
+	running(t, bystander)
+	def := define([]string{"app", "hostile-pid break"}, []string{"beside", "hang"})
+	def.PIDMode = task.PIDModeTask
+	tracer(&def.ContainerDefinitions[0])
+	run := start(t, c, def, scheduler.RunOptions{})
+	stopped := wait(t, run)
+	t.Log(output(t, run, "app"))
+	if got := stopped.Container("beside").ExitCode; got == nil || *got != 137 {
+		t.Errorf("the container beside it ended with %v", got)
+	}
+	rec, err := bystander.Describe(t.Context())
+	hostiletest.Report(t, "end another task with one's first process", err != nil || rec.LastStatus != task.Running, fmt.Sprint(err))
+	again := start(t, c, other, scheduler.RunOptions{})
+	running(t, again)
+	for _, r := range []*scheduler.Run{bystander, again} {
+		if err := r.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, r)
+	}
+}
+
+// TestHostileNewcomers has a container that may trace wait for the processes of the OCI runtime that come into its PID namespace.
+func TestHostileNewcomers(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("of the host"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t)
+	def := define([]string{"app", "hostile-pid watch " + secret}, []string{"beside", "sleep 1s", "exit 1"})
+	def.CPU, def.Memory = "1024", "2048"
+	def.PIDMode = task.PIDModeTask
+	tracer(&def.ContainerDefinitions[0])
+	def.ContainerDefinitions[1].Essential = new(bool)
+	def.ContainerDefinitions[1].RestartPolicy = &task.RestartPolicy{Enabled: true, RestartAttemptPeriod: 60}
+	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+	awaitOutput(t, run, "app", "watching")
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "exit 0"}})
+		cancel()
+		t.Log("exec:", err)
+	}
+	if err := run.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, run)
+	t.Log("\n" + output(t, run, "app"))
+}
