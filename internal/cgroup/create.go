@@ -168,6 +168,17 @@ func (t *Tree) evacuate() error {
 	return nil
 }
 
+// Processes are those in a group below name.
+func (t *Tree) Processes(name, child string) ([]int, error) {
+	for _, dir := range t.dirs(name) {
+		dir = filepath.Join(dir, child)
+		if _, err := os.Stat(dir); err == nil {
+			return processes(dir)
+		}
+	}
+	return nil, nil
+}
+
 // HelperProcesses are the processes in Helpers.
 func (t *Tree) HelperProcesses() ([]int, error) {
 	if !t.delegated {

@@ -133,7 +133,7 @@ func startForAdoption(ctx context.Context, d *Driver, dir, image string) error {
 // churn takes a task from its creation to its removal. Nothing of it may be left when it is killed in between.
 func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 	sandbox := fmt.Sprintf("s%d", i)
-	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0 && childIDs() == nil, Storage: task.MiB(i%2) * 32}); err != nil {
+	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0, Storage: task.MiB(i%2) * 32}); err != nil {
 		return err
 	}
 	for _, name := range []string{"a", "b"} {

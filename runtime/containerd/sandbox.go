@@ -57,7 +57,7 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	if err := checkID("sandbox", spec.ID); err != nil {
 		return err
 	}
-	if err := errors.Join(d.checkRuntime(spec), d.checkUserNSSandbox(spec)); err != nil {
+	if err := d.checkRuntime(spec); err != nil {
 		return fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
 	if spec.ID == cgroup.Helpers {

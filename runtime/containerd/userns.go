@@ -262,14 +262,6 @@ func (d *Driver) idsOf(sandbox string) *sandboxIDs {
 	return nil
 }
 
-// checkUserNSSandbox refuses what cannot be had in a user namespace.
-func (d *Driver) checkUserNSSandbox(spec runtime.SandboxSpec) error {
-	if d.cfg.UserNamespaces == nil || !spec.SharePID {
-		return nil
-	}
-	return &runtime.UnsupportedError{Feature: "pidMode task", Needs: "a driver without Config.UserNamespaces"}
-}
-
 // inUserNS moves the configuration of a container to the user namespace of its sandbox.
 func (d *Driver) inUserNS(s *sandbox, c runtime.ContainerSpec, spec *specs.Spec) error {
 	switch {

@@ -117,7 +117,6 @@ func usernsSuite(t *testing.T, open func(t testing.TB, dir, owner string) *Drive
 				roots, _ := filepath.Glob(d.rootsDir("*"))
 				return append(names, roots...), err
 			},
-			Lacks: []runtimetest.Feature{runtimetest.SharedPID},
 		}
 	})
 }
@@ -242,9 +241,6 @@ func usernsDriver(t *testing.T, dir string) *Driver {
 func TestUserNSSpecsRefused(t *testing.T) {
 	d := usernsDriver(t, t.TempDir())
 	defer closeEmpty(t, d)
-	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "shared", SharePID: true}); !errors.Is(err, runtime.ErrUnsupported) {
-		t.Errorf("a shared PID namespace: %v", err)
-	}
 	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "foreign", NetNS: "/proc/self/ns/net"}); !errors.Is(err, runtime.ErrUnsupported) {
 		t.Errorf("a network namespace of the machine's: %v", err)
 	}

@@ -10,7 +10,7 @@ package local
 //
 // It needs runc 1.2 or another OCI runtime that mounts so, Linux 5.19, overlayfs, and for Config.Dir and volumes ext4, xfs or
 // btrfs, or tmpfs from Linux 6.3 on; [Open] fails with [runtime.ErrUnsupported] if one is missing, or a task does not start,
-// with a reason that names what. Refused are privileged containers, pidMode task, and users above 65535. What a capability of
+// with a reason that names what. Refused are privileged containers, and users above 65535. What a capability of
 // Linux needs in the machine's user namespace is not to be had with it: a task with SYS_NICE, SYS_TIME, IPC_LOCK or
 // SYS_RESOURCE added can do no more than without. With gVisor, which has user namespaces of its own, it is refused.
 type UserNamespaces struct {
