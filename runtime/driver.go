@@ -66,6 +66,16 @@ type Restarter interface {
 	Restart(ctx context.Context, id string, n int, secret func(context.Context) (Secrets, error)) error
 }
 
+// A TraceLimiter may have to keep containers that trace, see [ContainerSpec.MayTrace], from what makes others. Optional; a
+// driver without it does not.
+type TraceLimiter interface {
+	// LimitsTracing reports whether processes that have more power than any container pass through a PID namespace when
+	// containers or processes are added to it. They are then not added while a container that may trace runs there: Exec in
+	// it, and CreateContainer, Restart and Exec of all that share their PID namespace with it, fail with [ErrUnsupported],
+	// and so does its Start while one of those waits for its own. It does not block.
+	LimitsTracing() bool
+}
+
 // A Stater measures what runs. Optional.
 type Stater interface {
 	// Stats returns the use of one container, or of a whole sandbox when given a sandbox's ID.

@@ -124,6 +124,11 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	case "":
 		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
 	}
+	started, err := d.startTracer(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer started()
 	at := time.Now()
 	start := c.startedAt.IsZero() || waitsForStart(c.pid, d.cfg.Runtime) // else an earlier driver died when it had just done it
 	if !start {

@@ -80,6 +80,11 @@ func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.Contai
 	if err != nil {
 		return err
 	}
+	leave, err := d.enterProcesses(c.target())
+	if err != nil {
+		return errors.Join(fmt.Errorf("container %s: %w", spec.ID, err), release())
+	}
+	defer leave() // when it is known to be there
 	pid, err := d.createTask(ctx, s, c, resolved, img, false)
 	if err := errors.Join(err, release()); err != nil {
 		return err
@@ -209,6 +214,9 @@ func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.Contai
 		Devices:          hostDevices,
 	}
 	if s.spec.SharePID {
+		if !s.pause.alive() { // its number may be another process's
+			return oci.Options{}, fmt.Errorf("container %s: the first process of its PID namespace has ended: %w", spec.ID, runtime.ErrNotRunning)
+		}
 		o.PIDNamespace = fmt.Sprintf("/proc/%d/ns/pid", s.pause.PID)
 	}
 	if spec.Init {

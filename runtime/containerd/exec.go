@@ -148,6 +148,12 @@ func (r *notifyEnd) Read(p []byte) (int, error) {
 func (d *Driver) runExec(ctx context.Context, t target, p *specs.Process, streams cio.IO, spec runtime.ExecSpec) (int, error) {
 	// Adding and starting are not cut off half-way, deleting must not be.
 	whole := context.WithoutCancel(ctx)
+	leave, err := d.enterProcesses(t)
+	if err != nil {
+		return 0, err
+	}
+	entered := sync.OnceFunc(leave)
+	defer entered()
 	if err := d.tasks.exec(whole, t, p, streams.Config()); err != nil {
 		return 0, err
 	}
@@ -161,6 +167,7 @@ func (d *Driver) runExec(ctx context.Context, t target, p *specs.Process, stream
 	if err := d.tasks.start(whole, t); err != nil {
 		return 0, err
 	}
+	entered()
 	end, err := d.waitExec(ctx, t, spec.Resize)
 	if err != nil {
 		undo, cancel := undoContext(ctx)
@@ -182,6 +189,8 @@ func (d *Driver) execError(ctx context.Context, c *container, spec runtime.ExecS
 		return fmt.Errorf("exec in container %s: it has ended: %w", c.id, runtime.ErrNotRunning)
 	case errors.Is(err, runtime.ErrClosed):
 		return err
+	case errors.Is(err, runtime.ErrUnsupported):
+		return fmt.Errorf("exec in container %s: %w", c.id, err)
 	}
 	return containerError("exec in", c.record.Spec, p, err)
 }

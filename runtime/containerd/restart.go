@@ -45,6 +45,11 @@ func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(cont
 			return fmt.Errorf("restart container %s: %w", id, err)
 		}
 	}
+	leave, err := d.enterProcesses(old.target())
+	if err != nil {
+		return fmt.Errorf("restart container %s: %w", id, err)
+	}
+	defer leave() // when it is known to be there
 	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), record: old.record, restarts: n}
 	if err := d.recreate(ctx, c, env); err != nil {
 		return fmt.Errorf("restart container %s: %w", id, err)

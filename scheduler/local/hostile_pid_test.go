@@ -23,6 +23,7 @@ import (
 	"github.com/fardel-io/fardel/internal/hostiletest"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/task"
 )
 
@@ -241,23 +242,28 @@ func inspect(pid int, file string, found map[string]int) {
 	}
 	threads, _ := filepath.Glob(at + "/task/*/status")
 	for _, status := range threads {
-		if strings.Contains(capabilities(status), "CapEff:\t000001ff") || strings.Contains(capabilities(status), "CapEff:\t000003ff") {
-			found["capability"]++
-			if seize(pid, 0) == nil {
-				found["traced"]++
-				_ = unix.PtraceDetach(pid)
-			}
-			break
+		if !isAdministrator(status) {
+			continue
 		}
+		found["capability"]++
+		if seize(pid, 0) == nil {
+			found["traced"]++
+			_ = unix.PtraceDetach(pid)
+		}
+		return
 	}
 }
 
-func capabilities(status string) string {
+// isAdministrator reports whether a thread has SYS_ADMIN.
+func isAdministrator(status string) bool {
 	text, err := os.ReadFile(status)
 	if err != nil {
-		return ""
+		return false
 	}
-	return string(text)
+	_, rest, _ := strings.Cut(string(text), "CapEff:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	set, err := strconv.ParseUint(line, 16, 64)
+	return err == nil && set&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 func processes() []int {
@@ -281,29 +287,41 @@ func tracer(c *task.ContainerDefinition) {
 	c.LinuxParameters = &task.LinuxParameters{Capabilities: &task.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}
 }
 
-// TestHostileFirstProcess has a container that may trace have its way with the first process of the PID namespace that the
-// containers of its task share.
+// openSharing opens a cluster whose containers can share processes.
+func openSharing(t *testing.T) *local.Cluster {
+	t.Helper()
+	if filepath.Base(*ociRuntime) == "runsc" {
+		t.Skip("gVisor's containers share no processes")
+	}
+	return open(t)
+}
+
+// TestHostileFirstProcess has containers with and without the right to trace have their way with the first process of the
+// PID namespace that the containers of their task share.
 func TestHostileFirstProcess(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("of the host"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := open(t)
-	def := define([]string{"app", "hostile-pid first " + secret + " " + filepath.Base(filepath.Dir(filepath.Dir(secret)))})
-	def.PIDMode = task.PIDModeTask
-	tracer(&def.ContainerDefinitions[0])
-	run := start(t, c, def, scheduler.RunOptions{})
-	stopped := wait(t, run)
-	out := output(t, run, "app")
-	t.Log("\n" + out)
-	for line := range strings.Lines(out) {
-		verdict, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		if name, detail, _ := strings.Cut(rest, ": "); verdict == "held" || verdict == "BROKEN" {
-			hostiletest.Report(t, name, verdict == "BROKEN", detail)
+	c := openSharing(t)
+	for _, who := range []string{"a container", "a tracer"} {
+		def := define([]string{"app", "hostile-pid first " + secret + " " + filepath.Base(filepath.Dir(filepath.Dir(secret)))})
+		def.PIDMode = task.PIDModeTask
+		if who == "a tracer" {
+			tracer(&def.ContainerDefinitions[0])
 		}
-	}
-	if code := stopped.Containers[0].ExitCode; !strings.Contains(out, "tried\n") || code == nil || *code != 0 {
-		t.Errorf("the container did not get to its end: %+v", stopped.Containers[0])
+		run := start(t, c, def, scheduler.RunOptions{})
+		stopped := wait(t, run)
+		out := output(t, run, "app")
+		for line := range strings.Lines(out) {
+			verdict, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			if name, detail, _ := strings.Cut(rest, ": "); verdict == "held" || verdict == "BROKEN" {
+				hostiletest.Report(t, who+": "+name, verdict == "BROKEN", detail)
+			}
+		}
+		if code := stopped.Containers[0].ExitCode; !strings.Contains(out, "tried\n") || code == nil || *code != 0 {
+			t.Errorf("%s did not get to its end: %+v\n%s", who, stopped.Containers[0], out)
+		}
 	}
 	if text, err := os.ReadFile(secret); err != nil || string(text) != "of the host" {
 		t.Errorf("the host's file is %q, %v", text, err)
@@ -312,7 +330,7 @@ func TestHostileFirstProcess(t *testing.T) {
 
 // TestHostileFirstProcessEnds has a container end the first process: its own task ends, another and the cluster go on.
 func TestHostileFirstProcessEnds(t *testing.T) {
-	c := open(t)
+	c := openSharing(t)
 	other := define([]string{"app", "hang"})
 	other.PIDMode = task.PIDModeTask
 	bystander := start(t, c, other, scheduler.RunOptions{})
@@ -338,30 +356,75 @@ func TestHostileFirstProcessEnds(t *testing.T) {
 	}
 }
 
-// TestHostileNewcomers has a container that may trace wait for the processes of the OCI runtime that come into its PID namespace.
+// TestHostileNewcomers has a container that may trace wait for the processes of the OCI runtime that come into its PID
+// namespace, which have all of root's powers: none comes while it runs, and what would need one is refused.
 func TestHostileNewcomers(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("of the host"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := open(t)
-	def := define([]string{"app", "hostile-pid watch " + secret}, []string{"beside", "sleep 1s", "exit 1"})
-	def.CPU, def.Memory = "1024", "2048"
-	def.PIDMode = task.PIDModeTask
-	tracer(&def.ContainerDefinitions[0])
-	def.ContainerDefinitions[1].Essential = new(bool)
-	def.ContainerDefinitions[1].RestartPolicy = &task.RestartPolicy{Enabled: true, RestartAttemptPeriod: 60}
-	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
-	awaitOutput(t, run, "app", "watching")
-	for range 10 {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		_, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "exit 0"}})
-		cancel()
-		t.Log("exec:", err)
+	c := openSharing(t)
+	for _, mode := range []task.PIDMode{"", task.PIDModeTask} {
+		def := define([]string{"app", "hostile-pid watch " + secret}, []string{"beside", "out up", "hang"})
+		def.CPU, def.Memory, def.PIDMode = "1024", "2048", mode
+		tracer(&def.ContainerDefinitions[0])
+		run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+		awaitOutput(t, run, "app", "watching")
+		running(t, run)
+		exec := func(container string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			_, err := run.Exec(ctx, container, runtime.ExecSpec{Args: []string{guestPath(t), "exit 0"}})
+			return err
+		}
+		where := "a PID namespace of its own"
+		if mode != "" {
+			where = "a PID namespace with others"
+		}
+		err := exec("app")
+		hostiletest.Report(t, "a process is added to a tracer in "+where, !errors.Is(err, runtime.ErrUnsupported), fmt.Sprint(err))
+		switch err := exec("beside"); {
+		case mode == "" && err != nil:
+			t.Errorf("exec where nobody traces: %v", err)
+		case mode != "":
+			hostiletest.Report(t, "a process is added beside a tracer", !errors.Is(err, runtime.ErrUnsupported), fmt.Sprint(err))
+		}
+		if err := run.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, run)
+		out := output(t, run, "app")
+		for _, what := range []string{"root", "descriptor", "capability", "traced"} {
+			held := strings.Contains(out, "found "+what+": 0\n")
+			hostiletest.Report(t, "find more in others than containers have in "+where+": "+what, !held, fmt.Sprintf("%q", out))
+		}
 	}
-	if err := run.Stop(t.Context(), ""); err != nil {
-		t.Fatal(err)
+}
+
+// TestTracersAreRefused asks for what would add processes beside a container that may trace.
+func TestTracersAreRefused(t *testing.T) {
+	c := openSharing(t)
+	check := &task.HealthCheck{Command: []string{"CMD", guestPath(t), "exit 0"}}
+	for name, change := range map[string]func(*task.TaskDefinition){
+		"a health check":           func(d *task.TaskDefinition) { d.PIDMode, d.ContainerDefinitions[0].HealthCheck = "", check },
+		"a health check beside it": func(d *task.TaskDefinition) { d.ContainerDefinitions[1].HealthCheck = check },
+		"a restart beside it": func(d *task.TaskDefinition) {
+			d.ContainerDefinitions[1].RestartPolicy = &task.RestartPolicy{Enabled: true}
+		},
+		"a second one": func(d *task.TaskDefinition) { tracer(&d.ContainerDefinitions[1]) },
+		"a container that waits for it": func(d *task.TaskDefinition) {
+			d.ContainerDefinitions[1].DependsOn = []task.ContainerDependency{{ContainerName: "app", Condition: task.ConditionStart}}
+		},
+	} {
+		def := define([]string{"app", "hang"}, []string{"beside", "hang"})
+		def.PIDMode = task.PIDModeTask
+		tracer(&def.ContainerDefinitions[0])
+		change(def)
+		var unsupported *scheduler.UnsupportedError
+		if _, err := c.Run(t.Context(), def, scheduler.RunOptions{}); !errors.As(err, &unsupported) || len(unsupported.Problems) != 1 && name != "a second one" {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			t.Log(err)
+		}
 	}
-	wait(t, run)
-	t.Log("\n" + output(t, run, "app"))
 }

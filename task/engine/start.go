@@ -228,7 +228,8 @@ var errStopping = errors.New("engine: task is stopping")
 // activate starts the containers in the order that their dependencies ask for, and returns when all have been started.
 func (w *worker) activate(ctx context.Context) error {
 	for {
-		n := planStart(w.def, w.observe(), time.Now())
+		seen := w.observe()
+		n := planStart(w.e.startOrder(w.def, seen), seen, time.Now())
 		switch {
 		case n.done():
 			return nil

@@ -134,6 +134,9 @@ func (e *Engine) Unsupported(d *task.TaskDefinition) []task.Problem {
 			}
 		}
 	}
+	if e.limitsTracing() {
+		u = append(u, untraceable(d)...)
+	}
 	for i := range d.ContainerDefinitions {
 		e.unsupportedSecrets(&u, fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])
 	}
