@@ -24,7 +24,7 @@ type sandbox struct {
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
 
-	ids *sandboxIDs // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
+	ids   *sandboxIDs  // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
 	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
