@@ -240,16 +240,27 @@ func (ids *sandboxIDs) check(uid, gid uint32, groups []uint32) error {
 	return nil
 }
 
-// own gives a directory that was made for a sandbox to its root. It leaves alone what the sandbox has given away.
+// own gives a directory that was just made for a sandbox to its root. It leaves alone what the sandbox has given away.
 func (ids *sandboxIDs) own(dir string) error {
 	if ids == nil {
 		return nil
 	}
 	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil || st.Uid >= ids.First {
+	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 {
 		return err
 	}
-	return os.Lchown(dir, int(ids.First+st.Uid), int(ids.First+st.Gid))
+	return os.Lchown(dir, int(ids.First), int(ids.First))
+}
+
+// nobodyInside is who owns what belongs to none of a namespace's IDs.
+const nobodyInside = 65534
+
+// host is whom the machine knows as a user or group of an image.
+func (ids *sandboxIDs) host(id uint32) int {
+	if id >= userns.Size { // never one of another sandbox's
+		id = nobodyInside
+	}
+	return int(ids.First + id)
 }
 
 // idsOf is what IDs a sandbox has, nil if it has no user namespace.

@@ -4,6 +4,7 @@ package containerd
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -354,7 +355,7 @@ func TestUserNSOwners(t *testing.T) {
 		filepath.Join(volumes, "v/data/x"):          "644 " + mapped,
 		filepath.Join(volumes, "filled/data"):       "755 " + mapped,
 		filepath.Join(volumes, "filled/data/group"): "644 " + mapped,
-		d.rootsDir("s"):                             "700 " + mapped,
+		d.rootsDir("s"):                             fmt.Sprintf("710 0:%d", first),
 	} {
 		if got := owner(t, path); got != want {
 			t.Errorf("%s is %s on the machine, want %s", path, got, want)
@@ -539,6 +540,48 @@ func usernsDriverIsPossible(t *testing.T) {
 	lane.Root(t)
 	if err := openUserNS(t, t.TempDir(), fmt.Sprintf("userns-%d", os.Getpid())).Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMachineCodeLeaves holds instructions against those that Go's assembler makes.
+func TestMachineCodeLeaves(t *testing.T) {
+	for arch, want := range map[string]string{
+		"amd64": "85c0" + "740c" + "bf00000000" + "b8e7000000" + "0f05",
+		"arm64": "800000b4" + "000080d2" + "c80b80d2" + "010000d4",
+	} {
+		exit := map[string]uint64{"amd64": 231, "arm64": 94}[arch]
+		if got := hex.EncodeToString(machines[arch].leave(nil, exit)); got != want {
+			t.Errorf("%s: %s, want %s", arch, got, want)
+		}
+	}
+}
+
+// TestPausePlanInUserNS has all namespaces made after the user namespace was entered, and the cgroup entered before.
+func TestPausePlanInUserNS(t *testing.T) {
+	p := pausePlan{groups: []int{4}, userNS: 5, namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWNS, netNS: 6, closeRange: true}.program()
+	var steps []string
+	for _, c := range p.calls[:p.forked+2] {
+		steps = append(steps, c.step)
+	}
+	want := []string{
+		"enter the cgroup", "join the user namespace", "become its group", "become its root", "make namespaces", "make the first process",
+		"make a cgroup namespace", "join the network namespace",
+	}
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps %q, want %q", steps, want)
+	}
+	if p := (pausePlan{}).program(); p.forked != 0 {
+		t.Errorf("without a user namespace it forks at step %d", p.forked)
+	}
+}
+
+// TestHostOf maps owners that an image claims: never to those of the machine or of another sandbox.
+func TestHostOf(t *testing.T) {
+	ids := &sandboxIDs{First: 1 << 30}
+	for id, want := range map[uint32]int{0: 1 << 30, 1000: 1<<30 + 1000, 65535: 1<<30 + 65535, 65536: 1<<30 + 65534, 1 << 30: 1<<30 + 65534, 1<<32 - 1: 1<<30 + 65534} {
+		if got := ids.host(id); got != want {
+			t.Errorf("%d is %d on the machine, want %d", id, got, want)
+		}
 	}
 }
 

@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nobodyInside is who owns what belongs to none of a namespace's IDs.
-const nobodyInside = 65534
-
 // makeDevices makes the nodes that a container of a sandbox with a user namespace was given, and has them mounted: nobody can
 // make nodes in a user namespace, and an OCI runtime mounts those of the machine then, by their own names only and with
 // owners that are nobody there.
@@ -53,7 +50,7 @@ func makeDevice(ids *sandboxIDs, path string, node specs.LinuxDevice) error {
 	if node.UID != nil && node.GID != nil {
 		uid, gid = *node.UID, *node.GID
 	}
-	if err := os.Lchown(path, int(ids.First+min(uid, nobodyInside)), int(ids.First+min(gid, nobodyInside))); err != nil {
+	if err := os.Lchown(path, ids.host(uid), ids.host(gid)); err != nil {
 		return err
 	}
 	if node.FileMode == nil {

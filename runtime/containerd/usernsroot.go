@@ -19,8 +19,8 @@ import (
 )
 
 // rootsDir is where root file systems of sandboxes with user namespaces are mounted: the OCI runtime gets there when it is
-// already nobody on the machine, who cannot pass Config.Dir. Below it each sandbox has a directory that only its root
-// can pass.
+// already nobody on the machine, who cannot pass Config.Dir. Below it each sandbox has a directory that only those of its
+// root's group can pass, and that only the machine's root can change.
 func (d *Driver) rootsDir(sandbox string) string {
 	return filepath.Join("/run", "fardel-"+d.cfg.Owner, sandbox)
 }
@@ -48,7 +48,7 @@ func (d *Driver) mountRootfs(s *sandbox, container string, mounts []mount.Mount,
 	if err := os.Mkdir(d.rootsDir(s.spec.ID), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	if err := s.ids.own(d.rootsDir(s.spec.ID)); err != nil {
+	if err := errors.Join(os.Lchown(d.rootsDir(s.spec.ID), 0, int(s.ids.First)), os.Chmod(d.rootsDir(s.spec.ID), 0o710)); err != nil {
 		return err
 	}
 	dir := d.rootfsDir(s, container)
@@ -72,7 +72,11 @@ func ownLayer(ids *sandboxIDs, mounts []mount.Mount) error {
 	}
 	for _, option := range mounts[0].Options {
 		if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
-			return ids.own(dir)
+			var st unix.Stat_t
+			if err := unix.Lstat(dir, &st); err != nil {
+				return err
+			}
+			return os.Lchown(dir, ids.host(st.Uid), ids.host(st.Gid))
 		}
 	}
 	return needsOverlay()
