@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // serveLog is what a daemon's shim starts for each container that has a log: it keeps what comes on descriptors 3, stdout
@@ -26,6 +28,9 @@ func runLog(args []string) error {
 	}
 	uri, err := url.Parse(args[1])
 	if err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // the rest of its privileges is given up by now, see logPlan
 		return err
 	}
 	term := make(chan os.Signal, 1)

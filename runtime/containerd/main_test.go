@@ -50,6 +50,10 @@ func crashOwner() string { return fmt.Sprintf("crash-%d", os.Getppid()) }
 
 // child is a host program that is killed some time.
 func child(ctx context.Context, dir, role string) error {
+	if role == "confined" {
+		tryConfined(dir)
+		os.Exit(0)
+	}
 	if role == "pause" { // the first process of a PID namespace, as an earlier version had it
 		select {}
 	}

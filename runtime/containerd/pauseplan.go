@@ -21,8 +21,11 @@ type pausePlan struct {
 	lastCapability int    // the last that the kernel knows
 	audit          uint32 // the processor, as filters of system calls know it
 	closeRange     bool   // the kernel has close_range, since 5.9
-	descriptors    int    // how many it starts with, where the kernel has not
 }
+
+// oldDescriptors is how many descriptors are closed one by one where the kernel does not close all at once: those that the
+// host program was started with and knows nothing of are among the first.
+const oldDescriptors = 1024
 
 // program is the life of a process that holds a PID namespace and lives in the hands of the containers in it. Who may trace
 // has root's powers over it, its /proc/1 included, and must not get anything by them: it is started in namespaces of its
@@ -74,7 +77,7 @@ func (p pausePlan) program() *program {
 	g.call("forbid dumps", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	g.call("forbid new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
-	g.rest = sysCall{"wait", unix.SYS_PPOLL, []uint64{0, 0, 0, 0, 0}}
+	g.rest = &sysCall{step: "wait", number: unix.SYS_PPOLL, args: []uint64{0, 0, 0, 0, 0}}
 	last := uint32(unix.SYS_CLOSE)
 	if p.closeRange {
 		last = unix.SYS_CLOSE_RANGE
@@ -86,8 +89,8 @@ func (p pausePlan) program() *program {
 		g.call("close descriptors", uint64(last), 0, 1<<32-1, 0)
 		return g
 	}
-	for fd := range p.descriptors {
-		g.call("close a descriptor", uint64(last), uint64(fd))
+	for fd := range uint64(oldDescriptors) {
+		g.try("close a descriptor", uint64(last), fd)
 	}
 	return g
 }
@@ -114,19 +117,25 @@ func (p *program) filter(f []unix.SockFilter) uint64 {
 	return p.bytes(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(len(f))), at))
 }
 
+// Instructions of filters of system calls.
+const (
+	filterLoad   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	filterEqual  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	filterFrom   = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	filterReturn = unix.BPF_RET | unix.BPF_K
+	filterEPERM  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+)
+
 // allowOnly is a filter that lets system calls through by their numbers. The others fail with EPERM, and so do all of another
 // architecture, which has other numbers.
 func allowOnly(audit uint32, numbers ...uint32) []unix.SockFilter {
-	const load, equal, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
 	f := []unix.SockFilter{
-		{Code: load, K: 4}, // struct seccomp_data: nr, arch, …
-		{Code: equal, Jf: uint8(len(numbers) + 1), K: audit},
-		{Code: load, K: 0},
+		{Code: filterLoad, K: 4}, // struct seccomp_data: nr, arch, …
+		{Code: filterEqual, Jf: uint8(len(numbers) + 1), K: audit},
+		{Code: filterLoad, K: 0},
 	}
 	for i, n := range numbers {
-		f = append(f, unix.SockFilter{Code: equal, Jt: uint8(len(numbers) - i), K: n})
+		f = append(f, unix.SockFilter{Code: filterEqual, Jt: uint8(len(numbers) - i), K: n})
 	}
-	return append(f,
-		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
-		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
+	return append(f, unix.SockFilter{Code: filterReturn, K: filterEPERM}, unix.SockFilter{Code: filterReturn, K: unix.SECCOMP_RET_ALLOW})
 }

@@ -94,7 +94,6 @@ func (d *Driver) launchPause(ctx context.Context, spec runtime.SandboxSpec) (_ p
 	if ids != nil {
 		plan.namespaces, attributes.Cloneflags = uint64(attributes.Cloneflags), 0
 	}
-	plan.descriptors = reportFD + len(give)
 	program, file, err := plan.compile()
 	if err != nil {
 		return process{}, err
@@ -201,17 +200,23 @@ func (p pausePlan) compile() (*program, *os.File, error) {
 	if !ok {
 		return nil, nil, &runtime.UnsupportedError{Feature: "pidMode task", Needs: "a processor of amd64 or arm64"}
 	}
-	text, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
-	if err != nil {
-		return nil, nil, err
-	}
-	if p.lastCapability, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+	var err error
+	if p.lastCapability, err = lastCapability(); err != nil {
 		return nil, nil, err
 	}
 	p.audit = m.audit
 	program := p.program()
 	file, err := sealed("fardel-pause", program.encode(m))
 	return program, file, err
+}
+
+// lastCapability is the last that the kernel knows.
+func lastCapability() (int, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // sealed returns an executable file in memory that cannot change any more.

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 )
 
 // The names under which this binary starts itself, argv[0].
@@ -42,4 +44,19 @@ func Reexec() bool {
 		log.L = quietLog(slog.New(slog.DiscardHandler))
 	}
 	return false
+}
+
+// hide has the kernel write no dump of this process, which knows what was given to containers and to Exec, and keep others from
+// its memory. A machine that withholds SYS_PTRACE would keep the OCI runtime from it, too, which finds the sockets of terminals
+// there.
+func hide() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("read own capabilities: %w", err)
+	}
+	if sets[0].Effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
+		return nil
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }

@@ -34,6 +34,7 @@ type remote struct {
 	owner      string
 	dir        string // Config.Dir
 	runtime    string // path of the OCI runtime
+	self       string // path of this program
 	bundles    bundles
 }
 
@@ -50,11 +51,11 @@ const (
 )
 
 func newRemote(c *client.Client, cfg Config, binary string) (*remote, error) {
-	r := &remote{tasks: c.TaskService(), containers: c.ContainerService(), owner: cfg.Owner, dir: cfg.Dir, runtime: binary}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	r := &remote{tasks: c.TaskService(), containers: c.ContainerService(), owner: cfg.Owner, dir: cfg.Dir, runtime: binary, self: self}
 	// The daemon's shim starts it to keep what containers write.
 	link := filepath.Join(cfg.Dir, logName)
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -108,8 +109,12 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 		}
 	}
 	log, stderr := logURI(c), logURI(c)
+	logger := ""
 	if c.terminal || c.log != "" {
-		log = r.loggerURI(c)
+		if logger, err = r.logger(t, c); err != nil {
+			return 0, err
+		}
+		log = loggerURI(logger, c)
 		stderr = log
 	}
 	if c.terminal {
@@ -117,7 +122,7 @@ func (r *remote) create(ctx context.Context, t target, c creation) (int, error) 
 	}
 	if c.stdin && !c.terminal && c.log != "" {
 		dir := filepath.Join(r.dir, "containers", t.container)
-		streams, err := startLogger(dir, c)
+		streams, err := startLogger(logger, dir, c)
 		if err != nil {
 			return 0, err
 		}
@@ -147,8 +152,8 @@ func (r *remote) conceal(ctx context.Context, t target, spec *specs.Spec) error 
 
 // loggerURI has the shim start this program, see serveLog: it writes to files by itself, but without bounds and times, and
 // not what a terminal shows.
-func (r *remote) loggerURI(c creation) string {
-	return (&url.URL{Scheme: "binary", Path: filepath.Join(r.dir, logName), RawQuery: url.Values{"to": {spoolURI(c)}}.Encode()}).String()
+func loggerURI(logger string, c creation) string {
+	return (&url.URL{Scheme: "binary", Path: logger, RawQuery: url.Values{"to": {spoolURI(c)}}.Encode()}).String()
 }
 
 // daemonError turns an error of gRPC into one of errdefs.

@@ -29,7 +29,7 @@ func (s loggerStreams) release() {
 
 // startLogger starts serveLog with the FIFOs stdout and stderr of a container's directory. It ends when nobody has them
 // open for writing any more, and outlives this process.
-func startLogger(dir string, c creation) (_ loggerStreams, err error) {
+func startLogger(logger, dir string, c creation) (_ loggerStreams, err error) {
 	if !reexecs.Load() {
 		return nil, errors.New("the log of an interactive container needs `if containerd.Reexec() { return }` at the top of main")
 	}
@@ -56,7 +56,7 @@ func startLogger(dir string, c creation) (_ loggerStreams, err error) {
 	}
 	defer ready.Close()
 	cmd := &exec.Cmd{
-		Path:        "/proc/self/exe",
+		Path:        logger,
 		Args:        []string{logName, "to", spoolURI(c)},
 		Dir:         "/",
 		Env:         []string{"GOMAXPROCS=2"},

@@ -53,6 +53,9 @@ func runShim(args []string) error {
 	if err := os.Setenv("XDG_RUNTIME_DIR", fmt.Sprintf("/proc/%d/cwd", os.Getpid())); err != nil {
 		return err
 	}
+	if err := hide(); err != nil {
+		return err
+	}
 	signals := make(chan os.Signal, 32)
 	signal.Notify(signals, syscall.SIGCHLD)
 	// Whoever stops the host program's process group means the program, not the tasks that shall outlive it.

@@ -5,6 +5,9 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -23,7 +26,6 @@ type neighbour struct {
 	id       string
 	mayTrace bool
 	state    runtime.State
-	pid      int
 }
 
 // checkEntry says whether processes of the OCI runtime may come to these.
@@ -62,11 +64,9 @@ func (d *Driver) neighbours(s *sandbox, id string) []neighbour {
 	defer d.mu.Unlock()
 	var there []neighbour
 	for _, c := range d.containers {
-		c.mu.Lock()
-		state, pid := c.state, c.pid
-		c.mu.Unlock()
+		state := c.current()
 		if state != "" && c.record.Spec.SandboxID == s.spec.ID && (s.spec.SharePID || c.id == id) {
-			there = append(there, neighbour{c.id, c.record.Spec.MayTrace(), state, pid})
+			there = append(there, neighbour{c.id, c.record.Spec.MayTrace(), state})
 		}
 	}
 	return there
@@ -110,15 +110,18 @@ func (d *Driver) startTracer(ctx context.Context, c *container) (started func(),
 	defer tick.Stop()
 	for {
 		if s.entry.TryLock() {
-			there := d.neighbours(s, c.id)
-			if err := checkTracer(c.id, there); err != nil {
-				s.entry.Unlock()
-				return nil, fmt.Errorf("start container %s: %w", c.id, err)
+			err := checkTracer(c.id, d.neighbours(s, c.id))
+			entering := false
+			if err == nil {
+				entering, err = d.entering(s, c)
 			}
-			if !d.onItsWay(c.id, there) {
+			if err == nil && !entering {
 				return s.entry.Unlock, nil
 			}
 			s.entry.Unlock()
+			if err != nil {
+				return nil, fmt.Errorf("start container %s: %w", c.id, err)
+			}
 		}
 		select {
 		case <-tick.C:
@@ -128,12 +131,28 @@ func (d *Driver) startTracer(ctx context.Context, c *container) (started func(),
 	}
 }
 
-// onItsWay reports whether a container that was started is still the OCI runtime, which its start does not wait for.
-func (d *Driver) onItsWay(id string, there []neighbour) bool {
-	for _, n := range there {
-		if n.id != id && n.state == runtime.StateRunning && waitsForStart(n.pid, d.cfg.Runtime) {
-			return true
+// entering reports whether the OCI runtime is in a sandbox, other than to wait for the start of a container: it has not become
+// a container's program when its own start has returned, and one that a dead driver asked for may be late.
+func (d *Driver) entering(s *sandbox, waits *container) (bool, error) {
+	pids, err := d.cgroups.Processes(s.spec.ID, "")
+	if err != nil {
+		return false, err
+	}
+	for _, pid := range pids {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err != nil || pid == waits.pid { // ended, or itself
+			continue
+		}
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if err == nil && isRuntime(strings.TrimSpace(string(comm)), exe, filepath.Base(d.cfg.Runtime)) {
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
+}
+
+// isRuntime says whether a process is the OCI runtime, by its name and its executable, which may be a copy in memory. It names
+// itself "runc:[2:INIT]".
+func isRuntime(comm, exe, ociRuntime string) bool {
+	return strings.HasPrefix(comm, ociRuntime+":[") || filepath.Base(exe) == ociRuntime || strings.HasPrefix(exe, "/memfd:"+ociRuntime)
 }

@@ -36,6 +36,24 @@ func TestCheckEntry(t *testing.T) {
 	}
 }
 
+func TestIsRuntime(t *testing.T) {
+	for _, c := range []struct {
+		comm, exe, runtime string
+		want               bool
+	}{
+		{"runc:[2:INIT]", "/", "runc", true}, // its executable is a mount of one file
+		{"runc:[1:CHILD]", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", true},
+		{"6", "/memfd:crun_cloned (deleted)", "crun", true},
+		{"exe", "/usr/sbin/runc", "runc", true},
+		{"crunch", "/usr/bin/crunch", "runc", false},
+		{"guest", "/guest", "runc", false},
+	} {
+		if got := isRuntime(c.comm, c.exe, c.runtime); got != c.want {
+			t.Errorf("%s, %s: %t", c.comm, c.exe, got)
+		}
+	}
+}
+
 // TestHostileTracerIsAlone asks a driver for what would bring the OCI runtime to a container that may trace.
 func TestHostileTracerIsAlone(t *testing.T) {
 	dir := prepareCrash(t)

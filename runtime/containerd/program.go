@@ -9,23 +9,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program is a program that makes system calls in a row, and then waits for ever. It ends at the first one that fails. It
-// is written in the machine's own code, so that a process can be less than a Go program: it has a page of code, one of
-// stack, and no thread but one.
+// program is a program that makes system calls in a row. It ends at the first one that fails. It is written in the
+// machine's own code, so that a process can be less than a Go program: it has a page of code, one of stack, and no thread
+// but one, and what it gives up no thread of it keeps.
 type program struct {
 	data  []byte
 	calls []sysCall
-	rest  sysCall // made again and again
+	rest  *sysCall // made again and again in the end; nil for a program that becomes another
 
 	forked int // number of the call, counted from 1, that makes a process in which it goes on; 0 is none
 }
 
 // sysCall is a system call with numbers, or addresses that text and bytes return.
 type sysCall struct {
-	step   string // what it is for, in messages
-	number uint64
-	args   []uint64
+	step    string // what it is for, in messages
+	number  uint64
+	args    []uint64
+	mayFail bool
+	keep    bool // its result is what kept stands for in the calls after it
 }
+
+// What the arguments of a call can be besides numbers. No system call takes these.
+const (
+	kept        = 1<<62 + iota // as the first: the result of a call before
+	arguments                  // as the second: those that the program was started with
+	environment                // as the third: what it was started with
+)
 
 // reportFD is the descriptor to which a program says how it went: four bytes, of which the first is the number of the step
 // that failed, counted from 1, and the next two are its error. All are zero when the last call but one has been made.
@@ -53,7 +62,17 @@ func (p *program) bytes(b []byte) uint64 {
 func (p *program) text(s string) uint64 { return p.bytes(append([]byte(s), 0)) }
 
 func (p *program) call(step string, number uint64, args ...uint64) {
-	p.calls = append(p.calls, sysCall{step, number, args})
+	p.calls = append(p.calls, sysCall{step: step, number: number, args: args})
+}
+
+// try adds a call that may fail.
+func (p *program) try(step string, number uint64, args ...uint64) {
+	p.calls = append(p.calls, sysCall{step: step, number: number, args: args, mayFail: true})
+}
+
+// tryKeep adds one whose result is kept.
+func (p *program) tryKeep(step string, number uint64, args ...uint64) {
+	p.calls = append(p.calls, sysCall{step: step, number: number, args: args, mayFail: true, keep: true})
 }
 
 // fork is a call that makes a process, in which the program goes on.
@@ -78,6 +97,8 @@ func (p *program) failure(report [4]byte) error {
 type machine struct {
 	elf       uint16                                        // e_machine
 	audit     uint32                                        // AUDIT_ARCH_…, what system call filters know it as
+	start     []byte                                        // notes where the arguments are
+	keep      []byte                                        // keeps a result
 	call      func(code []byte, step int, c sysCall) []byte // c, its step where onFailure finds it
 	onFailure func(write, exit uint64) []byte               // reports the error and the step and ends
 	check     func(code []byte, to int) []byte              // goes to an offset if the call has failed
@@ -93,8 +114,8 @@ const (
 
 // machines are those that fardel is made for, by GOARCH.
 var machines = map[string]machine{
-	"amd64": {elfX8664, unix.AUDIT_ARCH_X86_64, amd64Call, amd64Failure, amd64Check, amd64Jump, amd64Leave},
-	"arm64": {elfAArch64, unix.AUDIT_ARCH_AARCH64, arm64Call, arm64Failure, arm64Check, arm64Jump, arm64Leave},
+	"amd64": {elfX8664, unix.AUDIT_ARCH_X86_64, amd64Start, amd64Keep, amd64Call, amd64Failure, amd64Check, amd64Jump, amd64Leave},
+	"arm64": {elfAArch64, unix.AUDIT_ARCH_AARCH64, arm64Start, arm64Keep, arm64Call, arm64Failure, arm64Check, arm64Jump, arm64Leave},
 }
 
 // encode returns the program as an ELF file.
@@ -105,14 +126,23 @@ func (p *program) encode(m machine) []byte {
 	start := programData + len(p.data)
 	code := m.onFailure(unix.SYS_WRITE, unix.SYS_EXIT_GROUP)
 	entry := start + len(code)
+	code = append(code, m.start...)
 	for i, c := range p.calls {
-		code = m.check(m.call(code, i+1, c), 0)
+		code = m.call(code, i+1, c)
+		if c.keep {
+			code = append(code, m.keep...)
+		}
+		if !c.mayFail {
+			code = m.check(code, 0)
+		}
 		if i+1 == p.forked {
 			code = m.leave(code, unix.SYS_EXIT_GROUP)
 		}
 	}
-	loop := len(code)
-	code = m.jump(m.call(code, 0, p.rest), loop)
+	if p.rest != nil {
+		loop := len(code)
+		code = m.jump(m.call(code, 0, *p.rest), loop)
+	}
 	size := uint64(start + len(code))
 
 	le := binary.LittleEndian
@@ -158,9 +188,24 @@ func amd64Load(code, register []byte, n uint64) []byte {
 	return binary.LittleEndian.AppendUint64(append(code, wide, register[len(register)-1]), n)
 }
 
+// Registers that system calls leave as they are: rbp for the arguments, r12 for what is kept, rbx for the step.
+var (
+	amd64Start  = []byte{0x48, 0x89, 0xe5} // mov rbp, rsp
+	amd64Keep   = []byte{0x49, 0x89, 0xc4} // mov r12, rax
+	amd64Others = map[uint64][]byte{
+		kept:        {0x4c, 0x89, 0xe7},                                // mov rdi, r12
+		arguments:   {0x48, 0x8d, 0x75, 8},                             // lea rsi, [rbp+8]
+		environment: {0x48, 0x8b, 0x45, 0, 0x48, 0x8d, 0x54, 0xc5, 16}, // mov rax, [rbp]; lea rdx, [rbp+rax*8+16]
+	}
+)
+
 func amd64Call(code []byte, step int, c sysCall) []byte {
-	code = amd64Load(code, []byte{0xbb}, uint64(step)) // ebx, which system calls keep
+	code = amd64Load(code, []byte{0xbb}, uint64(step))
 	for i, a := range c.args {
+		if other, ok := amd64Others[a]; ok {
+			code = append(code, other...)
+			continue
+		}
 		code = amd64Load(code, amd64Registers[i], a)
 	}
 	code = amd64Load(code, []byte{0xb8}, c.number)
@@ -217,9 +262,24 @@ func arm64Load(code []byte, register uint32, n uint64) []byte {
 
 const arm64Supervisor = 0xd4000001 // svc 0
 
+// Registers that system calls leave as they are: x20 for the arguments, x21 for what is kept, x19 for the step.
+var (
+	arm64Start  = arm64Append(nil, 0x910003f4) // mov x20, sp
+	arm64Keep   = arm64Append(nil, 0xaa0003f5) // mov x21, x0
+	arm64Others = map[uint64][]byte{
+		kept:        arm64Append(nil, 0xaa1503e0),                         // mov x0, x21
+		arguments:   arm64Append(nil, 0x91002281),                         // add x1, x20, 8
+		environment: arm64Append(nil, 0xf9400282, 0x8b020e82, 0x91004042), // ldr x2, [x20]; add x2, x20, x2, lsl 3; add x2, x2, 16
+	}
+)
+
 func arm64Call(code []byte, step int, c sysCall) []byte {
-	code = arm64Load(code, 19, uint64(step)) // x19, which system calls keep
+	code = arm64Load(code, 19, uint64(step))
 	for i, a := range c.args {
+		if other, ok := arm64Others[a]; ok {
+			code = append(code, other...)
+			continue
+		}
 		code = arm64Load(code, uint32(i), a)
 	}
 	return arm64Append(arm64Load(code, 8, c.number), arm64Supervisor)
