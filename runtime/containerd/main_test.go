@@ -57,7 +57,7 @@ func child(ctx context.Context, dir, role string) error {
 	if role == "pause" { // the first process of a PID namespace, as an earlier version had it
 		select {}
 	}
-	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime)})
+	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()})
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 		id := sandbox + name
 		spec := runtime.ContainerSpec{
 			ID: id, SandboxID: sandbox, Image: image, Entrypoint: []string{"/guest"}, Command: []string{"out x", "hang"},
-			Log: filepath.Join(dir, id+".log"),
+			Log: filepath.Join(dir, id+".log"), NoNetwork: childIDs() != nil,
 			Mounts: []runtime.Mount{
 				{Volume: "v", Destination: "/etc", Populate: true}, {Root: dir, Source: "/", Destination: "/m"},
 			},

@@ -24,6 +24,7 @@ type sandbox struct {
 	removed bool
 	pause   process // first process of the PID namespace that its containers share
 
+	ids   *sandboxIDs  // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
 	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
@@ -100,6 +101,9 @@ func (d *Driver) enterSandbox(spec runtime.SandboxSpec) (*sandbox, error) {
 func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	dir := d.sandboxDir(s.spec.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := d.enterUserNS(s); err != nil {
 		return err
 	}
 	// The record is first, so that a cgroup or a process always belongs to one.
@@ -185,6 +189,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		}
 	}
 	if err := d.removeDisk(id); err != nil {
+		return err
+	}
+	if err := d.leaveUserNS(s); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {

@@ -39,6 +39,11 @@ type Config struct {
 	// has a kernel of its own, for code that is not trusted at all; containerd.Config.Runtime says what it lacks.
 	Runtime string
 
+	// UserNamespaces has each task live in a user namespace of its own: root in its containers is nobody on this machine, and
+	// another nobody than that of any other task. Nil has all tasks live in the machine's. See [UserNamespaces] for what it
+	// needs and what such tasks cannot do. Tasks that run when it is changed stay as they are.
+	UserNamespaces *UserNamespaces
+
 	// CgroupManager is who makes the cgroups of tasks: "cgroupfs" is the cluster itself, "systemd" a scope of systemd's
 	// that is left to the cluster. "" is systemd on machines with cgroup v2 that run it.
 	CgroupManager string

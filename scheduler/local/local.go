@@ -132,6 +132,7 @@ func (c *Cluster) abandon(ctx context.Context, sc scheduler.Config) error {
 func (c *Cluster) openNetwork(cfg Config) error {
 	lc := linux.Config{Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS,
 		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink, Logger: cfg.Logger}
+	lc.UserNamespaces = (*linux.IDRange)(cfg.UserNamespaces.ids())
 	if cfg.DNS == nil {
 		lc.DNS = []netip.Addr{}
 	}
@@ -164,8 +165,9 @@ func (c *Cluster) Names() *dns.Fabric { return c.names }
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
-		CgroupManager: cfg.CgroupManager,
-		Registries:    cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
+		CgroupManager:  cfg.CgroupManager,
+		UserNamespaces: (*containerd.IDRange)(cfg.UserNamespaces.ids()),
+		Registries:     cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
