@@ -3,6 +3,7 @@ package linux
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"testing"
 
@@ -11,6 +12,15 @@ import (
 	"github.com/fardel-io/fardel/internal/userns"
 	"github.com/fardel-io/fardel/network"
 )
+
+var usernsENIs = flag.Bool("userns", false, "most tests have a user namespace for each ENI")
+
+// withUserNS gives ENIs user namespaces if the tests are to run so.
+func withUserNS(c *Config) {
+	if *usernsENIs {
+		userNamespaces(c)
+	}
+}
 
 func userNamespaces(c *Config) { c.UserNamespaces = new(IDRange(userns.Default())) }
 
