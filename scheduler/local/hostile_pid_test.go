@@ -222,36 +222,47 @@ func watchProcesses(file string) int {
 	}
 }
 
-// inspect takes what a process has at this moment and that no container should have.
+// inspect takes what a process has and no container should have, until it can be traced or has ended.
 func inspect(pid int, file string, found map[string]int) {
 	at := fmt.Sprintf("/proc/%d", pid)
-	for range 200 {
-		if readSome(at+"/root"+file)() == nil {
-			found["root"]++
-			break
+	once := map[string]bool{}
+	note := func(what string) {
+		if !once[what] {
+			once[what] = true
+			found[what]++
 		}
+	}
+	for range 1000 {
 		if _, err := os.Stat(at); err != nil {
-			break
+			return
 		}
-	}
-	fds, _ := filepath.Glob(at + "/fd/*")
-	for _, fd := range fds {
-		if info, err := os.Stat(fd); err == nil && info.IsDir() {
-			found["descriptor"]++
+		if readSome(at+"/root"+file)() == nil {
+			note("root")
 		}
-	}
-	threads, _ := filepath.Glob(at + "/task/*/status")
-	for _, status := range threads {
-		if !isAdministrator(status) {
+		fds, _ := filepath.Glob(at + "/fd/*")
+		for _, fd := range fds {
+			if info, err := os.Stat(fd); err == nil && info.IsDir() {
+				note("descriptor")
+			}
+		}
+		if hasAdministrator(at) {
+			note("capability")
+		}
+		if seize(pid, 0) != nil {
 			continue
 		}
-		found["capability"]++
-		if seize(pid, 0) == nil {
-			found["traced"]++
-			_ = unix.PtraceDetach(pid)
+		if hasAdministrator(at) { // else it is a container's program by now
+			note("traced")
 		}
+		_ = unix.PtraceDetach(pid)
 		return
 	}
+}
+
+// hasAdministrator reports whether a thread of a process has SYS_ADMIN.
+func hasAdministrator(process string) bool {
+	threads, _ := filepath.Glob(process + "/task/*/status")
+	return slices.ContainsFunc(threads, isAdministrator)
 }
 
 // isAdministrator reports whether a thread has SYS_ADMIN.
