@@ -62,11 +62,14 @@ func ignoreAbsent(err error) error {
 }
 
 // knownUserNS reads which IDs a sandbox on record has. After the machine was restarted it has lost its namespace, as it has
-// its containers.
+// its containers, and perhaps what the file says: no container is made in it then, least of all without a namespace.
 func (d *Driver) knownUserNS(s *sandbox) error {
+	path := filepath.Join(d.sandboxDir(s.spec.ID), idsFile)
+	if _, err := os.Stat(path); err != nil {
+		return ignoreAbsent(err)
+	}
 	var ids sandboxIDs
-	known, err := readJSON(filepath.Join(d.sandboxDir(s.spec.ID), idsFile), &ids)
-	if err != nil || !known {
+	if _, err := readJSON(path, &ids); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -124,6 +127,9 @@ func (d *Driver) takeIDs(s *sandbox) (*sandboxIDs, error) {
 
 // adoptIDs notes those that a sandbox has with its network.
 func (d *Driver) adoptIDs(s *sandbox, first uint32) error {
+	if first < userns.Size { // such as the machine's own root
+		return fmt.Errorf("root in the user namespace of %s is user %d of the machine: %w", s.spec.NetNS, first, runtime.ErrInvalid)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if other := d.whoseIDs(first, s); other != "" {

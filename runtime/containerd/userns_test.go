@@ -144,12 +144,23 @@ func TestUserNSConnect(t *testing.T) {
 // ownedNetNS makes a network namespace that belongs to a user namespace of its own.
 func ownedNetNS(t *testing.T) (path, link string) {
 	t.Helper()
-	ns, err := userns.NewNet(testIDs().First)
+	path = netNSOf(t, testIDs().First)
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return path, fmt.Sprintf("net:[%d]", st.Ino)
+}
+
+// netNSOf makes one whose user namespace begins with an ID of the machine.
+func netNSOf(t *testing.T, first uint32) string {
+	t.Helper()
+	ns, err := userns.NewNet(first)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	path = filepath.Join(t.TempDir(), "netns")
+	path := filepath.Join(t.TempDir(), "netns")
 	if err := pin(ns, path); err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +169,7 @@ func ownedNetNS(t *testing.T) (path, link string) {
 			t.Error(err)
 		}
 	})
-	link, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", ns.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path, link
+	return path
 }
 
 // childUserNS gives a child's sandboxes user namespaces.
@@ -244,6 +251,11 @@ func TestUserNSSpecsRefused(t *testing.T) {
 	defer closeEmpty(t, d)
 	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "foreign", NetNS: "/proc/self/ns/net"}); !errors.Is(err, runtime.ErrUnsupported) {
 		t.Errorf("a network namespace of the machine's: %v", err)
+	}
+	for _, first := range []uint32{0, 1000} {
+		if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "root", NetNS: netNSOf(t, first)}); !errors.Is(err, runtime.ErrInvalid) {
+			t.Errorf("a user namespace whose root is user %d of the machine: %v", first, err)
+		}
 	}
 	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s"}); err != nil {
 		t.Fatal(err)

@@ -31,9 +31,15 @@ import (
 
 var usernsTasks = flag.Bool("userns", false, "most tests have a user namespace for each task")
 
+// usernsVar tells host programs that tests start the same.
+const usernsVar = "FARDEL_TEST_USERNS"
+
 // withUserNS gives tasks user namespaces if the tests are to run so.
 func withUserNS(cfg *local.Config) {
-	if *usernsTasks && cfg.UserNamespaces == nil {
+	if *usernsTasks {
+		os.Setenv(usernsVar, "1")
+	}
+	if os.Getenv(usernsVar) != "" && cfg.UserNamespaces == nil {
 		cfg.UserNamespaces = &local.UserNamespaces{}
 	}
 }
