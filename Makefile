@@ -1,10 +1,10 @@
 # make help
 GO ?= go
-PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+PATH := /usr/local/sbin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help run test test-plain test-root test-race test-kills test-cgroup2 test-cgroup2-short test-gvisor check lint bench bench-launch bench-scale bench-network bench-policy bench-cgroup2 setup clean
+.PHONY: help run test test-plain test-root test-race test-kills test-cgroup2 test-cgroup2-short test-gvisor test-hostile check lint bench bench-launch bench-scale bench-network bench-policy bench-cgroup2 setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test-cgroup2-short: ## a reduced set of that, with systemd (some minutes)
 test-gvisor: ## the driver's suite and whole tasks with gVisor as the OCI runtime, built from its Go module (some minutes)
 	@.ci/setup test
 	@.ci/gvisor
+
+test-hostile: ## the hostile suite on every runtime and machine, with a table of what it tried (LANES="runc gvisor ..." for some)
+	@.ci/setup vm
+	@.ci/hostile $(LANES)
 
 check: ## what takes seconds: format, vet for Linux and for others, the rules of the repository
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w $$files" | tr '\n' ' '; echo; exit 1; }

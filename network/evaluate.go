@@ -302,6 +302,10 @@ func (w *walk) unicast() bool {
 	if w.source.Is4() != w.dest.Is4() || w.flow.Protocol.Is(ICMP) && !w.dest.Is4() || w.flow.Protocol.Is(ICMPv6) && w.dest.Is4() {
 		return w.hop(CheckDestination, "", -1, false, "%s is of another version of IP than the source or the protocol", w.dest)
 	}
+	// Kernels do not believe it from further than one hop, but not every stack need be as careful.
+	if w.flow.Protocol.Is(ICMPv6) && w.flow.ICMPType >= 133 && w.flow.ICMPType <= 137 {
+		return w.hop(CheckDestination, "", -1, false, "neighbor discovery does not leave its link")
+	}
 	return true
 }
 

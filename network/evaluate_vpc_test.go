@@ -117,6 +117,28 @@ func way(v network.Verdict) string {
 	return s
 }
 
+// TestEvaluateNeighborDiscovery: no group lets it from one ENI to another, or to the outside.
+func TestEvaluateNeighborDiscovery(t *testing.T) {
+	s, err := network.DefaultVPC("ndp", netip.MustParsePrefix("10.1.0.0/16"), "eu-central-1", []string{"eu-central-1a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.VPCs[0].IPv6CIDRs = []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/56")}
+	s.Subnets[0].IPv6CIDR = netip.MustParsePrefix("2001:db8:1::/64")
+	for n := range 2 {
+		s.ENIs = append(s.ENIs, network.ENI{ID: network.NewID("eni", fmt.Sprint(n)), Subnet: s.Subnets[0].ID, MAC: network.NewMAC(fmt.Sprint(n)),
+			PrivateIPv4: netip.AddrFrom4([4]byte{10, 1, 0, byte(10 + n)}), IPv6: netip.MustParseAddr(fmt.Sprintf("2001:db8:1::%d", 10+n)),
+			SecurityGroups: []string{s.SecurityGroups[0].ID}})
+	}
+	s.SecurityGroups[0].Egress = append(s.SecurityGroups[0].Egress, network.Rule{Protocol: network.AllProtocols, IPv6CIDRs: []netip.Prefix{netip.MustParsePrefix("::/0")}})
+	for kind := range 256 {
+		f := network.Flow{ENI: s.ENIs[0].ID, Destination: s.ENIs[1].IPv6, Protocol: network.ICMPv6, ICMPType: uint8(kind)}
+		if got, want := network.Evaluate(s, f).Allowed, kind < 133 || kind > 137; got != want {
+			t.Errorf("type %d: allowed %t, want %t", kind, got, want)
+		}
+	}
+}
+
 func TestEvaluateVPC(t *testing.T) {
 	s := campus(t)
 	tcp := func(from, to string, port uint16) network.Flow {

@@ -89,6 +89,14 @@ type StorageReporter interface {
 	Storage(ctx context.Context, sandboxID string) (Storage, error)
 }
 
+// An AppArmorChecker gives containers the AppArmor profile that they name. Optional; other drivers ignore
+// ContainerSpec.AppArmorProfile.
+type AppArmorChecker interface {
+	// CheckAppArmor reports whether a container can have a profile now; if not, the error matches [ErrUnsupported]. It does
+	// not block.
+	CheckAppArmor(profile string) error
+}
+
 // A LogReader reads what containers wrote. Optional; a driver without one has its output read by a log driver.
 type LogReader interface {
 	// OpenLog opens the log of the container whose spec had this Log path, as it is so far. Read returns io.EOF at the

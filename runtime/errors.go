@@ -25,6 +25,9 @@ var (
 	ErrRegistryUnavailable = errors.New("runtime: registry cannot be reached")
 	ErrTooManyRequests     = errors.New("runtime: registry wants fewer requests")
 	ErrNoSpace             = errors.New("runtime: no space left for images")
+
+	ErrRegistryNotAllowed = errors.New("runtime: registry wants what is not allowed")
+	ErrImageLimit         = errors.New("runtime: image is beyond a limit")
 )
 
 // PullStep is a part of a pull.

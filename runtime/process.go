@@ -71,7 +71,8 @@ func (c ContainerSpec) Environment(img Image, hostname string) ([]string, error)
 	return env, nil
 }
 
-// CheckMounts says what is wrong with Mounts before a driver looks at the machine. The error matches [ErrInvalid].
+// CheckMounts says what is wrong with Mounts before a driver looks at the machine. Volumes and what is in a Root, whose content
+// containers make, are kept out of /dev, /proc and /sys, see [IsKernelPath]. The error matches [ErrInvalid].
 func (c ContainerSpec) CheckMounts() error {
 	for _, m := range c.Mounts {
 		problem := ""
@@ -86,6 +87,8 @@ func (c ContainerSpec) CheckMounts() error {
 			problem = fmt.Sprintf("source %q is not an absolute path", m.Source)
 		case m.Root != "" && (m.Source == "" || !path.IsAbs(m.Root) || m.Populate):
 			problem = fmt.Sprintf("root %q: want an absolute path, beside a source that is not populated", m.Root)
+		case (m.Volume != "" || m.Root != "") && IsKernelPath(m.Destination):
+			problem = "what a container writes to cannot be where the kernel's files are"
 		}
 		if problem != "" {
 			return fmt.Errorf("container %s: mount at %q: %s: %w", c.ID, m.Destination, problem, ErrInvalid)

@@ -23,6 +23,12 @@ type SandboxSpec struct {
 	// is none of its own: they share what the driver has. A driver that cannot make one says so with [ErrUnsupported].
 	Storage task.MiB
 
+	// Scratch is a directory, absolute, for what the caller keeps for the containers of the sandbox and they may write to, such
+	// as /etc/hosts. It is empty, and the caller writes there when the sandbox was created. Until the sandbox is removed it
+	// holds a mebibyte at most, in memory, so that no container fills what the caller has by what is mounted from there. ""
+	// is none. A driver that makes no mounts leaves it as it is.
+	Scratch string `json:",omitempty"`
+
 	PIDs     int64             // most processes and threads in the task; 0 is no limit
 	SharePID bool              // one PID namespace for all containers (pidMode "task")
 	Hostname string            // UTS hostname of every container; "" is the runtime's default
@@ -54,6 +60,7 @@ type ContainerSpec struct {
 	ReadonlyRootfs  bool
 	Privileged      bool
 	NoNewPrivileges bool
+	AppArmorProfile string        // loaded in the kernel, or "unconfined"; "" is the driver's choice. See AppArmorChecker
 	NoNetwork       bool          // a network namespace of its own with nothing but loopback, not the sandbox's
 	Hostname        string        // UTS hostname; "" is the sandbox's
 	Init            bool          // a small init as process 1 that reaps and forwards signals (initProcessEnabled)

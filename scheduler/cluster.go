@@ -258,7 +258,7 @@ func (c *core) assign(ctx context.Context, rec taskRecord) error {
 	c.mu.Unlock()
 	c.engine.Submit(engine.Assignment{
 		Task: &rec.Task, Definition: def, ENI: rec.ENI, Subnet: subnet,
-		VolumeConfigurations: rec.VolumeConfigurations,
+		VolumeConfigurations: rec.VolumeConfigurations, Confinement: rec.Confinement,
 	})
 	if rec.Task.DesiredStatus >= task.Stopped {
 		c.engine.Stop(rec.Task.ID(), rec.Task.StopCode, rec.Task.StoppedReason)

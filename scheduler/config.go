@@ -106,6 +106,14 @@ type Config struct {
 	// endpoint how much of it is used, EphemeralStorageMetrics; for others that would take reading all their directories.
 	EnforceDefaultStorage bool
 
+	// NoNewPrivileges has no program of a task gain privileges: what set-user-ID and file capabilities would give is not
+	// given. What has no such programs does not notice; sudo, su and the ping of some images cannot. DropNetRaw takes the
+	// capability NET_RAW from all containers, which have it by default (ECS): with it a container sends any packet its address
+	// allows, and overhears what passes its interface. A definition that adds it, or is privileged, is refused. Both are for
+	// tasks that are run from then on.
+	NoNewPrivileges bool
+	DropNetRaw      bool
+
 	// LogLimit is how many bytes of each container's output are kept here, the oldest being dropped; in mode "blocking" a
 	// container waits that is so far ahead of its log driver. 0 is 32 MiB, and less than 256 KiB counts as that.
 	LogLimit int64
@@ -120,6 +128,10 @@ type Config struct {
 	Retention time.Duration
 
 	Logger *slog.Logger // nil discards
+}
+
+func (c Config) confinement() engine.Confinement {
+	return engine.Confinement{NoNewPrivileges: c.NoNewPrivileges, DropNetRaw: c.DropNetRaw}
 }
 
 // Defaults of Config.

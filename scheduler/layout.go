@@ -10,6 +10,7 @@ import (
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/scheduler/store"
 	"github.com/fardel-io/fardel/task"
+	"github.com/fardel-io/fardel/task/engine"
 )
 
 // The keys of the store; see the package comment.
@@ -39,6 +40,9 @@ type taskRecord struct {
 	VolumeConfigurations []task.VolumeConfiguration `json:"volumeConfigurations,omitempty"`
 
 	Registrations []registration `json:"serviceRegistries,omitempty"`
+
+	// Confinement is the configuration's when the task was run. Records of a version without it have none.
+	Confinement engine.Confinement `json:"confinement,omitzero"`
 }
 
 // definitionRecord is what definitions/<family>/<rev> holds.

@@ -192,7 +192,7 @@ func (c *core) effective(def *task.TaskDefinition, o RunOptions) (*task.TaskDefi
 	if problems := eff.CheckVolumeConfigurations(o.VolumeConfigurations, o.launchType()); len(problems) > 0 {
 		return nil, fmt.Errorf("%w: %s", ErrInvalid, joined(problems))
 	}
-	problems := c.engine.Unsupported(eff)
+	problems := append(c.engine.Unsupported(eff), c.cfg.confinement().Unsupported(eff)...)
 	if len(problems) > 0 {
 		return nil, &UnsupportedError{Family: def.Family, Problems: problems}
 	}
@@ -349,7 +349,7 @@ func (c *core) place(def *task.TaskDefinition, o RunOptions, id string) (taskRec
 		}
 	}
 	b := recordBuilder{cfg: c.cfg, net: c.net, def: def, o: o, id: id, size: size, eni: eni, now: now}
-	rec := taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations, Registrations: registrations}
+	rec := taskRecord{Task: b.task(), ENI: eni, VolumeConfigurations: o.VolumeConfigurations, Registrations: registrations, Confinement: c.cfg.confinement()}
 	subnet, _ := c.net.Subnet(eni.Subnet)
 	if err := c.names.fits(&rec, subnet.VPC); err != nil {
 		c.ledger.release(id)

@@ -123,6 +123,10 @@ func TestFailureReason(t *testing.T) {
 	if got, want := FailureReason(ErrorCannotPullContainer, "no such image"), "CannotPullContainerError: no such image"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	quoting := FailureReason(ErrorCannotPullContainer, "no \x1b]0;owned\a\u009b31m\r\n\xff image \u202eüñ\u2028")
+	if want := `CannotPullContainerError: no \x1b]0;owned\a\u009b31m\r\n\xff image \u202eüñ\u2028`; quoting != want {
+		t.Errorf("got %q, want %q", quoting, want)
+	}
 	long := FailureReason(ErrorOutOfMemory, strings.Repeat("ü", 2000))
 	if got := len([]rune(long)); got != MaxReason {
 		t.Errorf("got %d characters, want %d", got, MaxReason)

@@ -1,5 +1,13 @@
 package task
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
 // StopCode is the kind of event that stopped a task.
 type StopCode string
 
@@ -53,13 +61,33 @@ const ReasonOutOfMemory = ErrorOutOfMemory + ": Container killed due to memory u
 // MaxReason is how many characters of a container's Reason ECS keeps.
 const MaxReason = 1024
 
-// FailureReason returns the reason "name: message", cut to MaxReason characters.
+// FailureReason returns the reason "name: message", cut to MaxReason characters. What a message quotes of an image, a
+// definition or a registry may be made for the terminal that it is read on: characters that are not printed are written as
+// Go's escapes, `\x1b`.
 func FailureReason(name, message string) string {
-	reason := []rune(name + ": " + message)
+	reason := []rune(printable(name + ": " + message))
 	if len(reason) > MaxReason {
 		reason = reason[:MaxReason]
 	}
 	return string(reason)
+}
+
+func printable(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		s = s[size:]
+	}
+	return b.String()
 }
 
 // ReasonTargetGroupHealth returns the StoppedReason of a task that a load

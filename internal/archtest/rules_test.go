@@ -115,6 +115,7 @@ var rules = []rule{
 			"runtime/containerd/shimserver.go": "a shim is a process of its own",
 			"runtime/containerd/logserver.go":  "a logger is a process of its own",
 			"runtime/containerd/shims.go":      "a shim looks for the OCI runtime where its host would",
+			"runtime/containerd/version.go":    "Config.Runtime is looked up in every directory of PATH, as it says",
 			"runtime/runtimetest/archive.go":   "a test binary can be the program that runs in containers, and builds it",
 			"internal/lane":                    "the lane is promised in the environment of the tests",
 		},

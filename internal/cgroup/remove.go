@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -21,7 +20,7 @@ func (t *Tree) Remove(ctx context.Context, name string) error {
 		return fmt.Errorf("cgroup: %q is not below the parent", name)
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		err := t.kill(name)
+		err := t.Kill(ctx, name)
 		for _, dir := range t.dirs(name) {
 			err = errors.Join(err, removeTree(dir))
 		}
@@ -73,54 +72,6 @@ func (t *Tree) OpenProcesses(name, child string) ([]*os.File, error) {
 		files = append(files, f)
 	}
 	return files, nil
-}
-
-// kill sends SIGKILL to every process in a group and below it.
-func (t *Tree) kill(name string) error {
-	var errs []error
-	seen := map[int]bool{}
-	for _, dir := range t.dirs(name) {
-		if t.unified { // one write, which no fork can outrun; since kernel 5.14
-			if writeAll([]setting{{dir, "cgroup.kill", "1"}}) == nil {
-				return nil
-			}
-		}
-		pids, err := processes(dir)
-		errs = append(errs, err)
-		for _, pid := range pids {
-			if pid > 0 && !seen[pid] { // 0 is a process outside of our PID namespace
-				seen[pid] = true
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-					errs = append(errs, fmt.Errorf("kill %d in %s: %w", pid, dir, err))
-				}
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// processes are those in a group and below it.
-func processes(dir string) ([]int, error) {
-	var pids []int
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if gone(err) {
-			return nil
-		}
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(filepath.Join(p, "cgroup.procs"))
-		if gone(err) {
-			return nil
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-		return err
-	})
-	return pids, err
 }
 
 // removeTree removes a group and those below it.

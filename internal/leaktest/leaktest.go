@@ -132,6 +132,7 @@ func (s *Snapshot) look() (set, error) {
 	}{
 		{"mounts", s.mounts}, {"interfaces", s.links}, {"cgroups", s.cgroups}, {"processes", s.processes},
 		{"nftables", s.tables}, {"network namespaces", s.namespaces},
+		{"AppArmor profiles", s.profiles},
 	} {
 		if err := source.list(all); err != nil {
 			return nil, fmt.Errorf("list %s: %w", source.name, err)

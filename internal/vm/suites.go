@@ -31,6 +31,9 @@ type suite struct {
 // limits are the checks of the runtime's suite that are about cgroups, with some that show that all else works.
 const limits = "TestEmbedSuite/(LifeCycle|ReopenAfterEnd|Stats|CPUQuota|OutOfMemory|KillEndsChildren|SharedPID|ExecStreams)"
 
+// promises are what the VM's kernel has and this machine's may lack: a test that misses it fails there.
+var promises = []string{"FARDEL_APPARMOR=1"}
+
 // suites are what is tested in the VM. Names say the package and what differs.
 var suites = []suite{
 	{name: "cgroup", pkg: "internal/cgroup", short: true, timeout: 2 * time.Minute},
@@ -44,6 +47,12 @@ var suites = []suite{
 	{name: "daemon-crun", pkg: "runtime/containerd", run: "TestConnectSuiteDistribution", runtime: "crun", timeout: 25 * time.Minute},
 	{name: "local-runc", pkg: "scheduler/local", args: []string{"-kills=3"}, timeout: 25 * time.Minute},
 	{name: "local-crun", pkg: "scheduler/local", runtime: "crun", args: []string{"-kills=3"}, timeout: 25 * time.Minute},
+	{name: "apparmor", pkg: "scheduler/local", run: "^TestAppArmor", env: promises, short: true, timeout: 5 * time.Minute},
+	{name: "hostile-short", pkg: "scheduler/local", run: "^TestHostile(Container|AppArmor)$", env: promises, short: true, only: true, timeout: 6 * time.Minute},
+	{name: "hostile-runc", pkg: "scheduler/local", run: "^TestHostile", env: promises, timeout: 30 * time.Minute},
+	{name: "hostile-crun", pkg: "scheduler/local", run: "^TestHostile", runtime: "crun", env: promises, timeout: 30 * time.Minute},
+	{name: "hostile-driver-runc", pkg: "runtime/containerd", run: "^TestHostile", timeout: 30 * time.Minute},
+	{name: "hostile-driver-crun", pkg: "runtime/containerd", run: "^TestHostile", runtime: "crun", timeout: 30 * time.Minute},
 	{name: "faults", pkg: "network/linux", run: "TestFault", short: true, timeout: 4 * time.Minute},
 	{name: "network", pkg: "network/linux", run: "TestFabric|TestCrash|TestTalk|TestTwoFabrics", timeout: 12 * time.Minute},
 	{name: "property", pkg: "network/linux", run: "TestProperty", args: []string{"-property.states=3"}, timeout: 8 * time.Minute},

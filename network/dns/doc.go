@@ -28,6 +28,10 @@
 // that wait for the outside, those of one source, connections and their number per source are bounded. Queries are parsed
 // by github.com/miekg/dns, whose types do not leave this package.
 //
+// Each question to the outside has a socket, a port and an ID of its own. Of an answer, records that are not about the question
+// are left out, and the cache knows an answer by its question alone. VPCs share one cache of what the outside says, and nothing
+// else: a task may learn from the time of an answer that somebody asked for a name lately, but no zone or host of another VPC.
+//
 // # What it does not do
 //
 //   - It validates no DNSSEC and signs nothing. The bits DO, CD and AD are passed on.

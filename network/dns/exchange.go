@@ -27,7 +27,8 @@ func (f *Forwarder) askOne(ctx context.Context, s netip.AddrPort, q question) (*
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for %s: %w", s, q.name, err)
 	}
-	return &reply{rcode: m.Rcode, answer: inClass(m.Answer), authority: inClass(m.Ns), authenticated: m.AuthenticatedData}, nil
+	answer, authority := q.asked(inClass(m.Answer), inClass(m.Ns))
+	return &reply{rcode: m.Rcode, answer: answer, authority: authority, authenticated: m.AuthenticatedData}, nil
 }
 
 // inClass drops what is not of the Internet.

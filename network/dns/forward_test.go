@@ -305,7 +305,8 @@ func FuzzUpstream(f *testing.F) {
 			return
 		}
 		fw, _ := newForwarder(t, ForwarderConfig{}, nil)
-		r := fw.keep(q, &reply{rcode: got.Rcode, answer: inClass(got.Answer), authority: inClass(got.Ns)})
+		answer, authority := q.asked(inClass(got.Answer), inClass(got.Ns))
+		r := fw.keep(q, &reply{rcode: got.Rcode, answer: answer, authority: authority})
 		asked, _ := parse(mustPack(t, msg("wWw.example", "A")), true)
 		for range 2 {
 			if err := new(wire.Msg).Unpack(asked.join(found{next: "www.example."}, r)); err != nil {

@@ -37,9 +37,9 @@ func (r *router) admit(old *port, p port) error {
 	return nil
 }
 
-// bothElements are those of an ENI in the tables of both families.
+// bothElements are those of an ENI in the tables of both versions of IP, and in that of ARP.
 func bothElements(p port, c class) []setElement {
-	return append(portElements(p, c, ipv4), portElements(p, c, ipv6)...)
+	return slices.Concat(portElements(p, c, ipv4), portElements(p, c, ipv6), portElements(p, c, arp))
 }
 
 // befriend keeps the addresses of an ENI of a peered VPC in the sets of its groups that rules here name.

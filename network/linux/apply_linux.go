@@ -41,7 +41,8 @@ func (f *Fabric) Apply(ctx context.Context, s network.State) error {
 	f.state, f.byID = s, newIndex(s)
 	f.state.ENIs = nil
 	f.forwards = false
-	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated, Routed: f.cfg.routed(), Link: f.cfg.PublicAddressLink})
+	steps, problems := plan(o, wanted{Owner: f.cfg.Owner, State: s, Isolated: f.cfg.Isolated, Routed: f.cfg.routed(), Link: f.cfg.PublicAddressLink,
+		Connections: connectionTable(f.connectionLimits())})
 	act := actor{Fabric: f, state: s}
 	for _, st := range steps {
 		if err := ctx.Err(); err != nil {
@@ -155,6 +156,8 @@ func (a actor) doRouter(ctx context.Context, r *router, s step) error {
 		return r.dropLimit(s.Limit)
 	case removeLink:
 		return r.dropLink(s.Link)
+	case limitConns:
+		return r.limitConnections(a.connectionLimits())
 	case setRuleset:
 		return a.setRuleset(r)
 	}

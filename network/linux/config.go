@@ -48,6 +48,9 @@ type Config struct {
 	// then on. Nil leaves them to the machine's user namespace.
 	UserNamespaces *IDRange
 
+	// ConnectionLimits bound what one ENI takes of its VPC's table of connections and memory for fragments.
+	ConnectionLimits ConnectionLimits
+
 	// Logger takes what an operator would act upon; nil discards.
 	Logger *slog.Logger
 }
@@ -78,6 +81,9 @@ func (c Config) check() error {
 		if !a.Is4() || a.IsLoopback() || a.IsUnspecified() {
 			return fmt.Errorf("%w: DNS server %s must be an IPv4 address that a task can reach", network.ErrInvalid, a)
 		}
+	}
+	if l := c.ConnectionLimits; max(l.Open, l.PerSecond, l.Fragments, l.Questions) > mostLimit {
+		return fmt.Errorf("%w: ConnectionLimits %+v must be %d at most, or negative for none", network.ErrInvalid, l, mostLimit)
 	}
 	return checkOwner(c.Owner)
 }

@@ -39,8 +39,8 @@
 // The router routes and does not bridge, so every packet between two tasks passes it. The links of a subnet's ENIs are
 // one group of links, whose number is that of the subnet's route table, too. A packet from an ENI meets, in this order:
 //
-//   - prerouting, before connection tracking: link, source address and source MAC must be those of one ENI, or with
-//     NoSourceDestCheck link and MAC. The packet is marked with the group of its link;
+//   - prerouting, before fragments are put together and connections looked up: link, source address and source MAC must be
+//     those of one ENI, or with NoSourceDestCheck link and MAC. The packet is marked with the group of its link;
 //   - routing by the mark: the table of the subnet. Local routes go on in the main table: an ENI's link, or nothing,
 //     silently. A route to an ENI, a NAT gateway or a peering connection has a blackhole behind it for when that is gone;
 //   - filtered: if it leaves the group of links by which it came, the network ACL of the one, then of the other;
@@ -60,6 +60,19 @@
 // A NAT gateway is a namespace that sends back to the router what it is given, with its own address as source: so
 // network ACLs and routes of its subnet apply to it, with the addresses that a packet has at each of them. Public
 // addresses are translated 1 to 1 in the router, where the internet gateway of EC2 stands: rules see private ones.
+//
+// # What ENIs share
+//
+// A VPC's table of connections, the memory in which the kernel puts fragments together, the sockets of the name server and the
+// endpoints, and the kernel's table of neighbors are there for all ENIs. [ConnectionLimits] bound what one takes, in tables of
+// nftables of their own, which last when the ruleset is replaced: the connections that an ENI has open, or that others outside
+// have open to it, and how many are opened in a second, each in a set by link that the kernel fills, so that an ENI more costs
+// nothing. Connections of an ENI are counted in up to 128 shards, since the kernel walks what it has counted together. A packet is
+// charged when all groups have let it pass, and only if its connection is not known yet.
+//
+// Who sends is checked before fragments are put together: the kernel does that by addresses alone, and would take a part from
+// one ENI into a packet of another. A table for ARP lets an ENI speak for its own address only, and neighbor discovery is not
+// forwarded.
 //
 // # Bandwidth
 //
@@ -110,7 +123,9 @@
 //   - EC2 forgets an established TCP connection after 5 days without a packet, or 350 seconds on newer instances; here it is
 //     nf_conntrack's 5 days. UDP is forgotten after 30 seconds, or 180 if it went both ways in EC2 and 120 here.
 //   - A connection that nobody knows, since the router was made anew, goes on here if rules allow its packets.
-//   - EC2 bounds the connections of an instance; here all VPCs and the host share the kernel's nf_conntrack_max.
+//   - EC2 bounds the connections of an instance, here [ConnectionLimits] do those of an ENI. A VPC has a table of its own, and
+//     the host another, which has what leaves it; each holds the kernel's nf_conntrack_max.
+//   - A connection of TCP that both sides have closed is remembered for 10 seconds.
 //
 // # Crashes
 //
@@ -132,5 +147,9 @@
 //     other firewalls [Fabric.Obstacles] and a warning in the log say which chain is in the way. With iptables-legacy
 //     rules cannot be seen: `iptables -I DOCKER-USER -i fardel-+ -j ACCEPT` and the same with -o let fardel's pass.
 //   - "Outside" is all that the host reaches beyond its links to VPCs: its local networks and containers of others, too.
-//   - The number of connections is not limited per ENI; the kernel's table of connections is shared.
+//   - It does not bound what all ENIs together take of the host's table of connections: a dozen that use their shares up may fill
+//     it. Nor does it bound how many neighbors on its own networks the host looks for on behalf of tasks: where those are
+//     larger than a /22, raise net.ipv4.neigh.default.gc_thresh3.
+//   - An error of ICMP passes if it quotes a known connection, whoever sends it. An ENI sends no more than 100 a second.
+//   - An ENI without source check may send in the name of its neighbours, parts of packets too: it is as trusted as they are.
 package linux

@@ -66,6 +66,10 @@ func expressions(f family, s statement) []expr.Any {
 		return append(serviceHeader(at.dst, at.length), inSet(s.Set))
 	case sourceCheck, senderCheck:
 		return senderMatch(f, s)
+	case arpCheck:
+		return []expr.Any{meta(expr.MetaKeyIIFNAME),
+			&expr.Payload{DestRegister: regWords + 4, Base: expr.PayloadBaseNetworkHeader, Offset: 14, Len: 4},
+			&expr.Payload{DestRegister: regWords + 5, Base: expr.PayloadBaseNetworkHeader, Offset: 8, Len: 6}, inSet(s.Set)}
 	case protocol:
 		return []expr.Any{meta(expr.MetaKeyL4PROTO), equal([]byte{s.Number})}
 	case destPort:
@@ -81,7 +85,54 @@ func expressions(f family, s statement) []expr.Any {
 	if list := markExpressions(s); list != nil {
 		return list
 	}
+	if list := chargeExpressions(s); list != nil {
+		return list
+	}
 	return translating(f, s)
+}
+
+// chargeExpressions translates what bounds how much an interface does.
+func chargeExpressions(s statement) []expr.Any {
+	switch s := s.(type) {
+	case iifHead:
+		return []expr.Any{meta(expr.MetaKeyIIFNAME), equal([]byte(s.Head))}
+	case oifHead:
+		return []expr.Any{meta(expr.MetaKeyOIFNAME), equal([]byte(s.Head))}
+	case confirmed:
+		return connBits(expr.CtKeySTATUS, 1<<3) // IPS_CONFIRMED
+	case counter:
+		return []expr.Any{&expr.Counter{}}
+	case icmpTypes:
+		return []expr.Any{transport(0, 1), &expr.Cmp{Op: expr.CmpOpGte, Register: reg1, Data: []byte{s.From}}, &expr.Cmp{Op: expr.CmpOpLte, Register: reg1, Data: []byte{s.To}}}
+	case fragment:
+		if s.Family == ipv6 {
+			return []expr.Any{&expr.Exthdr{DestRegister: reg1, Type: unix.IPPROTO_FRAGMENT, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT, Op: expr.ExthdrOpIpv6}, equal([]byte{1})}
+		}
+		return []expr.Any{header(6, 2), // flags and offset
+			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 2, Mask: []byte{0x3f, 0xff}, Xor: []byte{0, 0}},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: []byte{0, 0}}}
+	case rateOver:
+		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: rateIdle,
+			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(s.PerSecond), Unit: expr.LimitTimeSecond, Burst: uint32(s.Burst), Over: true}}})
+	case shard:
+		return []expr.Any{&expr.Hash{DestRegister: reg1, Modulus: uint32(s.Of), Type: expr.HashTypeSym},
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}}
+	case countOver:
+		return charge(s.In, &expr.Dynset{SetName: s.Set, Operation: unix.NFT_DYNSET_OP_ADD,
+			Exprs: []expr.Any{&expr.Connlimit{Count: uint32(s.Open), Flags: expr.NFT_CONNLIMIT_F_INV}}},
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: regWords + 4})
+	}
+	return nil
+}
+
+// charge asks a set that the kernel fills about an interface and more of its key.
+func charge(in bool, ask *expr.Dynset, more ...expr.Any) []expr.Any {
+	key := expr.MetaKeyOIFNAME
+	if in {
+		key = expr.MetaKeyIIFNAME
+	}
+	ask.SrcRegKey = reg1
+	return append(append([]expr.Any{meta(key)}, more...), ask)
 }
 
 // senderMatch compares what only the sender's link can have.
@@ -203,8 +254,11 @@ func translating(f family, s statement) []expr.Any {
 
 // number returns the family as the kernel counts them.
 func (f family) number() uint32 {
-	if f == ipv6 {
+	switch f {
+	case ipv6:
 		return unix.NFPROTO_IPV6
+	case arp:
+		return unix.NFPROTO_ARP
 	}
 	return unix.NFPROTO_IPV4
 }

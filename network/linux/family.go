@@ -13,7 +13,10 @@ const (
 	ipv6 family = "ip6"
 )
 
-// families returns both, in the order in which rulesets have them.
+// arp is the family of nftables for ARP, which has a table of its own.
+const arp family = "arp"
+
+// families returns both versions of IP, in the order in which rulesets have them.
 func families() []family { return []family{ipv4, ipv6} }
 
 func familyOf(a netip.Addr) family {

@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/fardel-io/fardel/network"
+	"golang.org/x/sys/unix"
 )
 
 // Listen implements [network.Listener].
@@ -22,10 +24,19 @@ func (f *Fabric) Listen(ctx context.Context, vpcID string, addr netip.AddrPort) 
 // ListenPacket implements [network.Listener].
 func (f *Fabric) ListenPacket(ctx context.Context, vpcID string, addr netip.AddrPort) (c net.PacketConn, err error) {
 	err = f.inRouter(ctx, vpcID, addr, func() (err error) {
-		c, err = (&net.ListenConfig{}).ListenPacket(ctx, "udp4", addr.String())
+		c, err = (&net.ListenConfig{Control: withQueue}).ListenPacket(ctx, "udp4", addr.String())
 		return err
 	})
 	return c, err
+}
+
+// packetQueue is how many bytes of packets wait for whoever reads a socket: what several tasks may send at once without
+// crowding out what others send, see [ConnectionLimits].
+const packetQueue = 2 << 20
+
+// withQueue gives a socket that. Root of a user namespace may not, and has as much as the kernel gives.
+func withQueue(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, packetQueue) })
 }
 
 // inRouter opens a socket in a router's namespace. A socket belongs to the namespace of the thread that makes it; who

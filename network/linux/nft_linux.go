@@ -204,6 +204,12 @@ func (t *tables) set(table *nftables.Table, f family, name string, kind setKind)
 	case portServices:
 		s.KeyType = nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
 		s.Concatenation = true
+	case rates:
+		s.KeyType, s.KeyByteOrder = nftables.TypeIFName, binaryutil.NativeEndian
+		s.Dynamic, s.HasTimeout, s.Size = true, true, rateSetSize
+	case counts:
+		s.KeyType = nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeMark)
+		s.Concatenation, s.Dynamic, s.Size = true, true, countSetSize
 	}
 	if kind == addrServices || kind == portServices {
 		s.IsMap, s.DataType = true, nftables.MustConcatSetType(address, nftables.TypeInetService)
@@ -329,6 +335,9 @@ func chainOf(table *nftables.Table, ch chain) *nftables.Chain {
 		policy = nftables.ChainPolicyDrop
 	}
 	c.Type, c.Hooknum, c.Policy = nftables.ChainType(ch.Hook.Type), points[ch.Hook.Point], &policy
+	if table.Family == nftables.TableFamilyARP {
+		c.Hooknum = nftables.ChainHookPrerouting // NF_ARP_IN has its number
+	}
 	c.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(ch.Hook.Priority))
 	return c
 }

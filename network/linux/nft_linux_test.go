@@ -26,7 +26,8 @@ func TestNFTText(t *testing.T) {
 		}
 		return string(out)
 	}
-	for name, r := range map[string][]ruleset{"router": renderRouter(renderState(t)), "host": renderHost()} {
+	for name, r := range map[string][]ruleset{"router": renderRouter(renderState(t)), "host": renderHost(),
+		"connections": connectionRulesets(ConnectionLimits{}.withDefaults(0))} {
 		written, link := filepath.Join(dir, name+"-text"), filepath.Join(dir, name+"-netlink")
 		for _, path := range []string{written, link} {
 			ns, err := makeNamespace(path, nil)

@@ -21,15 +21,16 @@ type observed struct {
 
 // observedRouter is what is in a router's namespace.
 type observedRouter struct {
-	Links      map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
-	Finished   map[string]bool     // of the links of NAT gateways and peering connections, those that were made to the end
-	Uplink     netip.Addr          // the router's address on its uplink; invalid if it has none
-	UplinkIPv6 bool                // the uplink has IPv6, too
-	Addrs      map[netip.Addr]bool // addresses that the router has itself, beside the uplink's
-	Routes     map[route]bool
-	Tables     map[tableRule]bool // which packets have a route table of their own
-	Neighbors  map[neighbor]bool
-	Limits     map[string]bool // tables that limit bandwidth
+	Links       map[string]uint32   // the router's ends of ENIs, NAT gateways and peering connections, and the groups they are in
+	Finished    map[string]bool     // of the links of NAT gateways and peering connections, those that were made to the end
+	Uplink      netip.Addr          // the router's address on its uplink; invalid if it has none
+	UplinkIPv6  bool                // the uplink has IPv6, too
+	Addrs       map[netip.Addr]bool // addresses that the router has itself, beside the uplink's
+	Routes      map[route]bool
+	Tables      map[tableRule]bool // which packets have a route table of their own
+	Neighbors   map[neighbor]bool
+	Limits      map[string]bool // tables that limit bandwidth
+	Connections string          // table that limits connections; "" if there is none, or more than one
 }
 
 // has reports whether there is a link.
@@ -76,10 +77,11 @@ type neighbor struct {
 
 // wanted is a State seen from one machine.
 type wanted struct {
-	Owner    string
-	State    network.State
-	Isolated bool
-	Routed   bool   // the outside knows the way to public addresses
-	Link     string // of the host, on which it answers for them
-	DNS      []netip.Addr
+	Owner       string
+	State       network.State
+	Isolated    bool
+	Routed      bool   // the outside knows the way to public addresses
+	Link        string // of the host, on which it answers for them
+	DNS         []netip.Addr
+	Connections string // table that limits connections; "" for none
 }

@@ -127,6 +127,9 @@ func (p *planner) planRouter(vpc network.VPC) {
 	if !exists {
 		p.add(step{Do: makeRouter, VPC: vpc.ID})
 	}
+	if r.Connections != p.Connections {
+		p.add(step{Do: limitConns, VPC: vpc.ID})
+	}
 	p.add(step{Do: setRuleset, VPC: vpc.ID})
 	wantAddrs := v.addrs()
 	for _, a := range wantAddrs {

@@ -45,7 +45,7 @@ var (
 func jump(chain string) verdict   { return verdict{"jump", chain} }
 func follow(chain string) verdict { return verdict{"goto", chain} }
 
-// routerRulesets renders the tables of one VPC's router, one for each family. ports are the ENIs of the VPC that exist,
+// routerRulesets renders the tables of one VPC's router, one for each family and one for ARP. ports are the ENIs of the VPC that exist,
 // foreign those of others; hostAddr is the host's end of the uplink, invalid if there is none.
 func routerRulesets(v view, ports, foreign []port, table map[string]class, host uplinkEnds) []ruleset {
 	var all []ruleset
@@ -57,7 +57,22 @@ func routerRulesets(v view, ports, foreign []port, table map[string]class, host 
 		r.fill(routerElements(v, f, ports, foreign, table))
 		all = append(all, r)
 	}
-	return all
+	return append(all, arpRuleset(ports))
+}
+
+// arpRuleset renders the table of ARP: an ENI speaks for its own address alone. Whatever else it said would change nothing
+// of where packets go, but the kernel takes note of it, in a table of neighbors whose size is one for the host and all
+// namespaces.
+func arpRuleset(ports []port) ruleset {
+	r := ruleset{Family: arp, Table: routerTable, Sets: []set{{Name: sourceSet, Kind: sources}}, Chains: []chain{
+		{Name: "input", Hook: &hook{"filter", "input", 0, false}, Rules: []rule{
+			{arpCheck{sourceSet}, accept},
+			{iifHead{eniLinkHead}, drop},
+		}}}}
+	for _, p := range ports {
+		r.fill(portElements(p, class{}, arp))
+	}
+	return r
 }
 
 // routerFrame renders the part of a router's table that does not depend on ENIs.
@@ -195,6 +210,9 @@ func routerElements(v view, f family, ports, foreign []port, table map[string]cl
 
 // portElements returns all that admits an ENI: a handful of set elements, whatever the number of ENIs and rules.
 func portElements(p port, c class, f family) []setElement {
+	if f == arp {
+		return []setElement{{arp, sourceSet, sources, element{Interface: linkName(p.ID), Addr: p.PrivateIPv4, MAC: p.MAC}}}
+	}
 	addr := p.addr(f)
 	if !addr.IsValid() {
 		return nil

@@ -73,7 +73,9 @@ func hostRuleset(w hostWants) ruleset {
 		{oifIn{uplinkSet}, fromHere{}, masquerade{}},
 		{source{ipv4.reserved()}, notOIFIn{uplinkSet}, masquerade{}},
 	}}
-	forward := chain{Name: "forward", Hook: &hook{"filter", "forward", 0, false}}
+	// Routers take what has an address of an uplink for the host's.
+	forward := chain{Name: "forward", Hook: &hook{"filter", "forward", 0, false}, Rules: []rule{
+		{oifIn{uplinkSet}, notIIFIn{uplinkSet}, source{ipv4.reserved()}, drop}}}
 	for _, b := range w.Blocks {
 		forward.Rules = append(forward.Rules, rule{oifIn{uplinkSet}, notIIFIn{uplinkSet}, source{b}, drop})
 	}
@@ -125,7 +127,8 @@ func hostRuleset6(w hostWants) ruleset {
 	for _, u := range w.Uplinks {
 		r.Sets[0].Elements = append(r.Sets[0].Elements, element{Interface: u})
 	}
-	forward := chain{Name: "forward", Hook: &hook{"filter", "forward", 0, false}}
+	forward := chain{Name: "forward", Hook: &hook{"filter", "forward", 0, false}, Rules: []rule{
+		{oifIn{uplinkSet}, notIIFIn{uplinkSet}, source{ipv6.reserved()}, drop}}}
 	for _, b := range w.BlocksIPv6 {
 		forward.Rules = append(forward.Rules, rule{oifIn{uplinkSet}, notIIFIn{uplinkSet}, source{b}, drop})
 	}

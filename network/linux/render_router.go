@@ -24,7 +24,7 @@ func routerChains(v view, f family, host uplinkEnds) []chain {
 	chains := []chain{
 		preroutingChain(v, f, up),
 		inputChain(f, up),
-		forwardChain(up),
+		forwardChain(f, up),
 		filterChain(v),
 		statefulChain(v, f, up),
 		admittedChain(v, f, up),
@@ -45,10 +45,12 @@ func routerChains(v view, f family, host uplinkEnds) []chain {
 	return chains
 }
 
-// preroutingChain checks who sends. It comes before connection tracking, so that a forged packet leaves no trace in it.
+// preroutingChain checks who sends. It comes before connection tracking, so that a forged packet leaves no trace in it, and
+// before fragments are put together: the kernel does that by addresses and a number alone, so that an ENI could forge a part
+// of what another one sends.
 // What an ENI sends is marked with the group of its link, which leads to the route table of its subnet.
 func preroutingChain(v view, f family, up netip.Addr) chain {
-	c := chain{Name: "prerouting", Hook: &hook{"filter", "prerouting", -300, true}, Rules: []rule{
+	c := chain{Name: "prerouting", Hook: &hook{"filter", "prerouting", beforeDefrag, true}, Rules: []rule{
 		{sourceCheck{sourceSet}, markGroup{}, accept},
 		{senderCheck{senderSet}, source{linkLocal(f)}, drop},
 		{senderCheck{senderSet}, markGroup{}, accept},
@@ -80,8 +82,11 @@ func inputChain(f family, up netip.Addr) chain {
 }
 
 // forwardChain lets pass what the host and ENIs say to each other at their private addresses, unasked.
-func forwardChain(up netip.Addr) chain {
+func forwardChain(f family, up netip.Addr) chain {
 	c := chain{Name: "forward", Hook: &hook{"filter", "forward", 0, true}}
+	if f == ipv6 {
+		c.Rules = append(c.Rules, rule{protocol{58}, icmpTypes{133, 137}, drop}) // neighbor discovery does not leave its link
+	}
 	if up.IsValid() {
 		host := netip.PrefixFrom(up, up.BitLen())
 		c.Rules = append(c.Rules, rule{translated{}, follow(filtered)}, rule{iif{uplinkName}, source{host}, accept},

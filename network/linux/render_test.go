@@ -92,6 +92,7 @@ func TestRender(t *testing.T) {
 	golden(t, "router.nft", text(renderRouter(s)))
 	golden(t, "host.nft", text(renderHost()))
 	golden(t, "empty.nft", renderEmpty())
+	golden(t, "connections.nft", text(connectionRulesets(ConnectionLimits{}.withDefaults(0))))
 }
 
 // TestRenderOrder checks that what has no order in the state has none in the ruleset.

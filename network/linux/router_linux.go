@@ -95,6 +95,15 @@ func (r *router) observe() (observedRouter, error) {
 	if o.Limits, err = r.limits(); err != nil {
 		return o, fmt.Errorf("list limits of %s: %w", r.vpc, err)
 	}
+	tables, err := r.connections()
+	if err != nil {
+		return o, fmt.Errorf("list limits of connections of %s: %w", r.vpc, err)
+	}
+	if len(tables) == 1 {
+		o.Connections = tables[0]
+	} else if len(tables) > 1 {
+		o.Connections = "several"
+	}
 	return o, errors.Join(r.observeRoutes(&o, names), r.observeTables(&o), r.observeNeighbors(&o, names))
 }
 

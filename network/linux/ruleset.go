@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/fardel-io/fardel/network"
 )
@@ -43,6 +44,8 @@ const (
 	services                     // addresses, protocols and ports
 	addrServices                 // map: address, protocol and port → address and port
 	portServices                 // map: protocol and port → address and port
+	rates                        // interfaces, each with how much it does; the kernel fills it
+	counts                       // interfaces and shards, each with its connections; the kernel fills it
 )
 
 // element is one element of a set; which fields count depends on the set's kind.
@@ -78,7 +81,7 @@ type chain struct {
 // hook is where the kernel calls a base chain.
 type hook struct {
 	Type, Point string // "filter" or "nat"; "prerouting", "input", "forward", "output", "postrouting"
-	Priority    int    // of netfilter; -300 is before connection tracking, -100 that of destination NAT, 0 the filter's, 100 that of source NAT
+	Priority    int    // of netfilter; -450 is before fragments are put together, -300 before connection tracking, -100 that of destination NAT, 0 the filter's, 100 that of source NAT
 	Drop        bool   // policy: drop instead of accept
 }
 
@@ -101,6 +104,7 @@ type (
 	destIn       struct{ Set string }          // destination address in the set
 	sourceCheck  struct{ Set string }          // interface, source address and source MAC are those of one ENI
 	senderCheck  struct{ Set string }          // interface and source MAC are those of one ENI
+	arpCheck     struct{ Set string }          // as sourceCheck, of what ARP says of the sender
 	markGroup    struct{}                      // marks the packet with the group of the interface by which it comes
 	withinGroup  struct{ Set string }          // comes and goes by interfaces of one group
 	groupVerdict struct {
@@ -130,6 +134,33 @@ type (
 	snat         struct{ To netip.Addr }   // its source becomes the address
 	known        struct{}                  // there is a route to its source, by the main table
 	verdict      struct{ Kind, Chain string }
+	iifHead      struct{ Head string }   // came in by an interface whose name begins so
+	oifHead      struct{ Head string }   // leaves by an interface whose name begins so
+	confirmed    struct{}                // its connection is in the kernel's table
+	fragment     struct{ Family family } // is a part of a packet, before the kernel has put it together
+	counter      struct{}                // counts the packet
+	icmpTypes    struct{ From, To byte } // of ICMP and ICMPv6
+	rateOver     struct {                // its interface does more of this than it may
+		Set              string
+		In               bool // that by which it comes, else that by which it leaves
+		PerSecond, Burst int
+	}
+	shard     struct{ Of int } // marks the packet with the number of the shard that its connection belongs to
+	countOver struct {         // its interface has more connections in the shard than it may
+		Set  string
+		In   bool // as above
+		Open int
+	}
+)
+
+// rateIdle is how long the kernel remembers how much an interface did: longer than it takes to be as good as new.
+const rateIdle = 10 * time.Second
+
+// How many elements a set of the kernel's making may have: more interfaces than a machine has tasks, and all their shards. The
+// kernel takes 16 bytes for each at once. What finds no place is not limited.
+const (
+	rateSetSize  = 1 << 12
+	countSetSize = 1 << 16
 )
 
 func (s iif) text() string          { return "iifname " + quote(s.Name) }
@@ -143,6 +174,7 @@ func (s sourceIn) text() string     { return "IP saddr @" + s.Set }
 func (s dest) text() string         { return "IP daddr " + prefixText(s.Prefix) }
 func (s destIn) text() string       { return "IP daddr @" + s.Set }
 func (s sourceCheck) text() string  { return "iifname . IP saddr . ether saddr @" + s.Set }
+func (s arpCheck) text() string     { return "iifname . arp saddr ip . arp saddr ether @" + s.Set }
 func (s senderCheck) text() string  { return "iifname . ether saddr @" + s.Set }
 func (s markGroup) text() string    { return "meta mark set iifgroup" }
 func (s withinGroup) text() string  { return "iifgroup . oifgroup @" + s.Set }
@@ -198,6 +230,37 @@ func (s classOf) text() string {
 		return "meta mark set iifname map @" + classSet
 	}
 	return "meta mark set oifname map @" + classSet
+}
+
+func (s iifHead) text() string   { return "iifname " + quote(s.Head+"*") }
+func (s oifHead) text() string   { return "oifname " + quote(s.Head+"*") }
+func (s confirmed) text() string { return "ct status confirmed" }
+func (s counter) text() string   { return "counter" }
+
+func (s icmpTypes) text() string { return fmt.Sprintf("@th,0,8 %d-%d", s.From, s.To) }
+
+func (s fragment) text() string {
+	if s.Family == ipv6 {
+		return "exthdr frag exists"
+	}
+	return "ip frag-off & 0x3fff != 0" // more to come, or not the first one
+}
+
+func (s rateOver) text() string {
+	return fmt.Sprintf("update @%s { %s timeout %s limit rate over %d/second burst %d packets }", s.Set, linkKey(s.In), rateIdle, s.PerSecond, s.Burst)
+}
+
+func (s countOver) text() string {
+	return fmt.Sprintf("add @%s { %s . meta mark ct count over %d }", s.Set, linkKey(s.In), s.Open)
+}
+
+func (s shard) text() string { return fmt.Sprintf("meta mark set symhash mod %d", s.Of) }
+
+func linkKey(in bool) string {
+	if in {
+		return "iifname"
+	}
+	return "oifname"
 }
 
 func quote(s string) string { return `"` + s + `"` }
@@ -278,6 +341,10 @@ func (s set) text(f family) string {
 		word, kind = "map", "type "+f.addressKind()+" . inet_proto . inet_service : "+f.addressKind()+" . inet_service"
 	case portServices:
 		word, kind = "map", "type inet_proto . inet_service : "+f.addressKind()+" . inet_service"
+	case rates:
+		kind = fmt.Sprintf("type ifname; size %d; flags dynamic,timeout", rateSetSize)
+	case counts:
+		kind = fmt.Sprintf("type ifname . mark; size %d; flags dynamic", countSetSize)
 	}
 	lines := make([]string, len(s.Elements))
 	for i, e := range s.Elements {

@@ -29,6 +29,7 @@ const (
 	startForward  action = "start forwarding"
 	writeRecord   action = "write record"
 	addProxy      action = "answer"
+	limitConns    action = "limit connections"
 	setRuleset    action = "set ruleset"
 	publishPorts  action = "publish ports"
 	dropProxy     action = "stop answering"
@@ -46,7 +47,7 @@ const (
 )
 
 func order() []action {
-	return []action{discardENI, discardUplink, makeRouter, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
+	return []action{discardENI, discardUplink, makeRouter, limitConns, setHostTable, makeUplink, addHostRoute, addAddr, makePeering, makeNAT, makeENI,
 		setLinkGroup, addRoute, addTable, addNeighbor, setLimit, startForward, writeRecord, setRuleset, publishPorts, addProxy, dropProxy, dropHostRoute, dropTable, dropRoute, dropAddr, dropLimit, removeENI, removeLink, removeUplink, removeRouter,
 		trimHostTable, dropHostTable}
 }

@@ -30,7 +30,7 @@ func unsupportedNFT(err error, whole bool) error {
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT),
 		whole && errors.Is(err, unix.ENOENT):
 		return &network.UnsupportedError{Feature: "security groups", Err: err,
-			Needs: "nftables in the kernel: modprobe nf_tables nf_conntrack nft_ct nft_masq, or a kernel of 5.6 or later with them"}
+			Needs: "nftables in the kernel: modprobe nf_tables nf_conntrack nft_ct nft_masq nft_limit nft_connlimit nft_hash, or a kernel of 5.6 or later with them"}
 	}
 	return unsupported(err)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -28,13 +31,26 @@ type Config struct {
 	// Logs are not in it. // required
 	Dir string
 
-	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin. "" is runc.
+	// Runtime is the OCI runtime: a path, or a name looked up in PATH, /usr/local/sbin, /usr/sbin and /sbin, where the first
+	// program of that name is taken that has no known way out. "" is runc.
 	//
 	// A program of the name runsc is gVisor, with a kernel of its own for each container, and gets the flags that it needs
 	// to share the sandbox's network. It lacks SandboxSpec.SharePID, which is refused, system controls, abstract sockets
 	// between containers, and the kill of an Exec whose process catches signals; a program that is not in the image is
 	// found out by Start. While a container exists, its environment with the secrets in it is in a file below Dir.
 	Runtime string
+
+	// AllowVulnerableRuntime takes an OCI runtime whose version has known ways out of containers, as published for runc, crun
+	// and youki, or whose version cannot be read, with a warning to Logger. Without it they are refused. A Runtime that is set
+	// and of which nothing is known, like a build of one's own, is taken with a warning. A distribution may have mended a
+	// version without a word in what the program prints: Red Hat's do. See [runtime.UnsupportedError] for what the error says.
+	AllowVulnerableRuntime bool
+
+	// AppArmorProfile is the profile of containers that name none and are not privileged, where the kernel has AppArmor. ""
+	// is the driver's own, "fardel-<Owner>", which is loaded with apparmor_parser and removed by Close when no sandbox is left;
+	// where it cannot be loaded containers run without, with a warning to Logger. "unconfined" is none. Another one must be
+	// loaded. gVisor confines its processes by itself, and takes no profile.
+	AppArmorProfile string
 
 	// CgroupManager is who makes the cgroup below which every sandbox gets its own: [CgroupFS] or [Systemd]. "" is Systemd
 	// where it is the machine's first process, the machine has cgroup v2, and CgroupParent is ""; else CgroupFS. While
@@ -57,8 +73,14 @@ type Config struct {
 	UserNamespaces *IDRange
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
-	// have it: "docker.io", "registry.local:5000". Without an entry, localhost and 127.0.0.0/8 are reached by HTTP.
+	// have it: "docker.io", "registry.local:5000". Only what is named here, or as a mirror or token server here, may have an
+	// address of this machine, of a private network or of a cloud's metadata; a registry on loopback needs an entry, with
+	// PlainHTTP if that is how it is reached. Credentials go to the host and port that they are configured for.
 	Registries map[string]Registry
+
+	// ImageLimits bound what an image may take of this machine. With [Connect], each layer is read once more for that, before
+	// the daemon unpacks it.
+	ImageLimits ImageLimits
 
 	// PullAttempts is how often a registry is asked for something when the network or the registry is at fault. An attempt
 	// that brought a part of a layer begins the count anew, as the next one goes on from there. 0 is 5, as with the ECS
@@ -67,9 +89,17 @@ type Config struct {
 
 	Logger *slog.Logger // nil discards
 
-	pullDelay   time.Duration // the first wait between attempts; 0 is 1.1 s
-	pullSilence time.Duration // how long a registry may send nothing of a layer; 0 is a minute
-	parentIsSet bool          // CgroupParent was not ""
+	pullDelay    time.Duration // the first wait between attempts; 0 is 1.1 s
+	pullSilence  time.Duration // how long a registry may send next to nothing of a layer; 0 is a minute
+	parentIsSet  bool          // CgroupParent was not ""
+	runtimeIsSet bool          // Runtime was not ""
+
+	documentTime time.Duration // how long an index, a manifest or a configuration may take; 0 is a minute
+	resolver     *net.Resolver // of registries' names; nil is the machine's
+	proxy        func(*http.Request) (*url.URL, error)
+
+	callTimeout  time.Duration // how long a call of the OCI runtime may take; 0 is callTimeout
+	callPatience time.Duration // how long one may take that is not wanted any more; 0 is callPatience
 }
 
 // The ECS agent's: five attempts, each wait twice as long as the last and up to a fifth longer at random, a minute of
@@ -80,7 +110,16 @@ const (
 	mostPullDelay       = 5 * time.Second
 	pullJitter          = 0.2
 	pullSilence         = time.Minute
+	documentTime        = time.Minute
 	pullTimeout         = 2 * time.Hour
+)
+
+// What a call of the OCI runtime takes is tens of milliseconds on a quiet machine, and was 15 s for the last of a hundred
+// containers that were made at once. One that takes callTimeout hangs, in a file of the container for example. callPatience
+// is for one that nobody wants any more, and for what is to end after SIGKILL.
+const (
+	callTimeout  = 2 * time.Minute
+	callPatience = 10 * time.Second
 )
 
 // Values of Config.CgroupManager.
@@ -99,9 +138,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("containerd: Config.Dir %q: want an absolute path", c.Dir)
 	}
 	c.Dir = filepath.Clean(c.Dir)
-	if c.Runtime == "" {
-		c.Runtime = "runc"
-	}
+	c.runtimeIsSet = c.Runtime != ""
+	c.Runtime = cmp.Or(c.Runtime, "runc")
 	if r := c.UserNamespaces; r != nil {
 		if err := userns.Range(*r).Check(); err != nil {
 			return c, fmt.Errorf("containerd: Config.UserNamespaces: %w", err)
@@ -127,7 +165,16 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("containerd: Config.PullAttempts %d: want 1 or more, or 0 for %d", c.PullAttempts, defaultPullAttempts)
 	}
 	c.PullAttempts = cmp.Or(c.PullAttempts, defaultPullAttempts)
+	if _, err := namedHosts(c.Registries); err != nil {
+		return c, fmt.Errorf("containerd: %w", err)
+	}
+	c.ImageLimits = c.ImageLimits.withDefaults()
+	c.documentTime = cmp.Or(c.documentTime, documentTime)
+	if c.proxy == nil {
+		c.proxy = http.ProxyFromEnvironment
+	}
 	c.pullDelay, c.pullSilence = cmp.Or(c.pullDelay, firstPullDelay), cmp.Or(c.pullSilence, pullSilence)
+	c.callTimeout, c.callPatience = cmp.Or(c.callTimeout, callTimeout), cmp.Or(c.callPatience, callPatience)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -40,6 +40,7 @@ func (d *Driver) connect(ctx context.Context, address string) error {
 	if d.client, err = client.New(address, client.WithDefaultNamespace(d.namespace), client.WithTimeout(connectTimeout)); err != nil {
 		return &runtime.UnsupportedError{Feature: "containers", Needs: fmt.Sprintf("a containerd daemon at %s: %v; start it, or use Embed", address, err)}
 	}
+	d.remoteDiff = true
 	d.onClose(d.client.Close)
 	short, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

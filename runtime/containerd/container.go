@@ -35,17 +35,37 @@ type container struct {
 	restarts int             // set once, before state: another run is another container with the same ID
 	done     chan struct{}   // closed when it has ended and its output is in its log
 
+	seen      chan struct{} // closed when it is known to have ended; what is left to do has limits of its own
+	hurried   chan struct{} // closed when it was sent SIGKILL, see hurry
+	hurryOnce sync.Once
+
 	mu        sync.Mutex
-	state     runtime.State // "" while it is being made
+	state     runtime.State           // "" while it is being made
+	making    string                  // the sandbox that it is being made in
+	cutShort  context.CancelCauseFunc // ends what op is held for, nil where that cannot be cut short
 	pid       int
 	startedAt time.Time
 	exit      *runtime.Exit
+}
+
+func newContainer(id string) *container {
+	return &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), seen: make(chan struct{}), hurried: make(chan struct{})}
+}
+
+func (c *container) makeIn(sandbox string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.making = sandbox
 }
 
 func (c *container) target() target { return target{sandbox: c.record.Spec.SandboxID, container: c.id} }
 
 // enter returns a container with its op held, and adds one without record if there is none and spec says so.
 func (d *Driver) enter(ctx context.Context, id string, add bool) (*container, error) {
+	return d.enterBy(id, add, func(c *container) error { return c.take(ctx) })
+}
+
+func (d *Driver) enterBy(id string, add bool, take func(*container) error) (*container, error) {
 	for {
 		d.mu.Lock()
 		if d.closed {
@@ -58,19 +78,41 @@ func (d *Driver) enter(ctx context.Context, id string, add bool) (*container, er
 			return nil, fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
 		}
 		if c == nil {
-			c = &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
+			c = newContainer(id)
 			d.containers[id] = c
 		}
 		d.mu.Unlock()
-		select {
-		case c.op <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := take(c); err != nil {
+			return nil, err
 		}
 		if !c.removed {
 			return c, nil
 		}
 		c.leave()
+	}
+}
+
+// take sends to op, or returns an error when ctx ends.
+func (c *container) take(ctx context.Context) error {
+	select {
+	case c.op <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeToRemove is take for one who wants the container to be gone: whatever somebody else does to it is cut short.
+func (c *container) takeToRemove(ctx context.Context) error {
+	for {
+		c.cut()
+		select {
+		case c.op <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond): // something may have begun meanwhile
+		}
 	}
 }
 
@@ -102,12 +144,18 @@ func (d *Driver) containersOf(sandbox string) []string {
 	defer d.mu.Unlock()
 	var ids []string
 	for id, c := range d.containers {
-		if c.current() != "" && c.record.Spec.SandboxID == sandbox {
+		if c.isOf(sandbox) {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+func (c *container) isOf(sandbox string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == "" && c.making == sandbox || c.state != "" && c.record.Spec.SandboxID == sandbox
 }
 
 // Start implements [runtime.Driver].
@@ -117,7 +165,17 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	// A start that is cut off half-way would leave the container in between, so it goes on when the caller has gone.
+	err = d.operate(ctx, c, true, func(ctx context.Context) error { return d.startEntered(ctx, c) })
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("start container %s: %w", id, ctx.Err())
+	}
+	return err
+}
+
+// startEntered starts a container whose op is held.
+func (d *Driver) startEntered(ctx context.Context, c *container) error {
+	id := c.id
 	switch c.current() {
 	case runtime.StateRunning, runtime.StateStopped:
 		return nil
@@ -156,13 +214,14 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 // start starts a container, or finds that another start of it was faster: a shim finishes what it was asked to do by a
 // driver that has died since.
 func (d *Driver) start(ctx context.Context, c *container) error {
-	// A start that is cut off half-way would leave the container in between.
-	ctx = context.WithoutCancel(ctx)
-	err := d.tasks.start(ctx, c.target())
-	if err == nil {
-		return nil
+	err := d.call(ctx, call{target: c.target(), ends: true, soon: c.hurried}, func(ctx context.Context) error {
+		return d.tasks.start(ctx, c.target())
+	})
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	if now, serr := d.tasks.state(ctx, c.target()); serr == nil && stateOf(now.status) != runtime.StateCreated {
+	now, serr := d.state(ctx, c)
+	if serr == nil && stateOf(now.status) != runtime.StateCreated {
 		return nil
 	}
 	return err
@@ -194,20 +253,45 @@ func (d *Driver) Kill(ctx context.Context, id, signal string) error {
 			return err
 		}
 	}
-	if err := d.kill(d.context(ctx), c, number); err != nil {
+	_, err = carry(d.context(ctx), d, func(ctx, _ context.Context) (struct{}, error) {
+		return struct{}{}, d.kill(ctx, c, number)
+	}, func() {})
+	if err != nil {
 		return fmt.Errorf("kill container %s with signal %d: %w", id, number, err)
 	}
 	return nil
 }
 
-// kill is without effect on a container that has ended.
+// state is where a task is in its life. What keeps that from being known is ended.
+func (d *Driver) state(ctx context.Context, c *container) (now taskState, err error) {
+	err = d.call(ctx, call{target: c.target(), timeout: d.cfg.callPatience}, func(ctx context.Context) (err error) {
+		now, err = d.tasks.state(ctx, c.target())
+		return err
+	})
+	return now, err
+}
+
+// kill is without effect on a container that has ended. The OCI runtime has no part in it where it need not: it takes long
+// while forks fill the machine, and lists processes that others follow.
 func (d *Driver) kill(ctx context.Context, c *container, signal int) error {
 	if c.current() == runtime.StateStopped {
 		return nil
 	}
-	// The end of the first process of a PID namespace ends all others; without one of its own they are killed one by one.
 	all := signal == int(syscall.SIGKILL)
-	err := d.tasks.kill(ctx, c.target(), signal, all)
+	ask := call{target: c.target(), soon: c.hurried}
+	if all {
+		d.hurry(c)
+		ask.ends, ask.timeout = true, d.cfg.callPatience
+	}
+	if !d.isGVisor() { // whose processes are not the kernel's
+		if all {
+			return d.cgroups.Kill(ctx, group(c.target()))
+		}
+		if sent, err := d.signalFirst(c, signal); sent || err != nil {
+			return err
+		}
+	}
+	err := d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.kill(ctx, c.target(), signal, all) })
 	if errdefs.IsNotFound(err) || errdefs.IsUnavailable(err) { // ended, or about to be found to have
 		return nil
 	}
@@ -230,32 +314,39 @@ const endPatience = 2 * time.Second
 // RemoveContainer implements [runtime.Driver].
 func (d *Driver) RemoveContainer(ctx context.Context, id string) error {
 	ctx = d.context(ctx)
-	c, err := d.enter(ctx, id, false)
+	c, err := d.enterBy(id, false, func(c *container) error { return c.takeToRemove(ctx) })
 	if errors.Is(err, runtime.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer c.leave()
-	if c.current() != "" {
-		if err := d.kill(ctx, c, int(syscall.SIGKILL)); err != nil {
-			return fmt.Errorf("remove container %s: %w", id, err)
-		}
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			return fmt.Errorf("remove container %s: %w", id, ctx.Err())
-		}
-	}
-	err = d.destroyContainer(ctx, c)
-	if inTheWay(err) { // a restart that an earlier driver had asked for
-		err = d.destroyHalfMade(ctx, c, true)
-	}
+	_, err = carry(ctx, d, func(ctx, _ context.Context) (struct{}, error) {
+		return struct{}{}, d.removeEntered(ctx, c)
+	}, c.leave)
 	if err != nil {
 		return fmt.Errorf("remove container %s: %w", id, err)
 	}
 	return nil
+}
+
+// removeEntered ends and removes a container whose op is held.
+func (d *Driver) removeEntered(ctx context.Context, c *container) error {
+	if c.current() != "" {
+		if err := d.kill(ctx, c, int(syscall.SIGKILL)); err != nil {
+			return err
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := d.destroyContainer(ctx, c)
+	if inTheWay(err) { // a restart that an earlier driver had asked for
+		err = d.destroyHalfMade(ctx, c, true)
+	}
+	return err
 }
 
 // destroyContainer removes what is left of a container without task, the record last. op is held.

@@ -127,13 +127,31 @@ func (c *treeCopy) content(name string) error {
 		return err
 	}
 	defer out.Close()
-	if _, err := io.Copy(out, in); err != nil {
+	if _, err := io.Copy(out, &patient{c.ctx, in}); err != nil {
 		return err
 	}
 	if err := copyAttributes(in, out); err != nil {
 		return err
 	}
 	return out.Close()
+}
+
+// patient reads until its context ends.
+type patient struct {
+	ctx context.Context
+	in  io.Reader
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.in.Read(b)
+}
+
+// openDir opens a directory of the copy. Whoever changes it meanwhile may have put a FIFO there, on which opening would wait.
+func (c *treeCopy) openDir(name string) (*os.File, error) {
+	return c.to.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 }
 
 // attributes gives a directory what its original has.
@@ -143,7 +161,7 @@ func (c *treeCopy) attributes(name string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := c.to.Open(name)
+	out, err := c.openDir(name)
 	if err != nil {
 		return err
 	}
@@ -207,7 +225,7 @@ func copyXattrs(in, out int) error {
 
 // node makes a FIFO or a device, which the container cannot use unless its cgroup allows it.
 func (c *treeCopy) node(name string, st *syscall.Stat_t) error {
-	parent, err := c.to.Open(path.Dir(name))
+	parent, err := c.openDir(path.Dir(name))
 	if err != nil {
 		return err
 	}

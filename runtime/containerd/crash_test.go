@@ -50,9 +50,13 @@ func startChild(t *testing.T, dir, role string) (kill func()) {
 }
 
 // crashDriver opens the driver of a directory as children do.
-func crashDriver(t *testing.T, dir string) *Driver {
+func crashDriver(t *testing.T, dir string, change ...func(*Config)) *Driver {
 	t.Helper()
-	return openEmbedded(t, filepath.Join(dir, "driver"), fmt.Sprintf("crash-%d", os.Getpid()))
+	cfg := Config{Dir: filepath.Join(dir, "driver"), Owner: fmt.Sprintf("crash-%d", os.Getpid())}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return openWith(t, cfg)
 }
 
 func prepareCrash(t *testing.T) string {

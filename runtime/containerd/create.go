@@ -30,38 +30,45 @@ func (d *Driver) CreateContainer(ctx context.Context, spec runtime.ContainerSpec
 	if err != nil {
 		return err
 	}
-	defer c.leave()
 	if c.current() != "" {
+		defer c.leave()
 		if !sameSpec(c.record.Spec, spec) {
 			return fmt.Errorf("container %s: %w", spec.ID, runtime.ErrExists)
 		}
 		return nil
 	}
-	if err = d.createIn(ctx, c, spec); err == nil {
-		return nil
+	err = d.operate(ctx, c, false, func(ctx context.Context) error {
+		err := d.createIn(ctx, c, spec)
+		if err == nil || errors.Is(context.Cause(ctx), runtime.ErrClosed) { // the next driver undoes it
+			return err
+		}
+		undo, cancel := d.undoContext(ctx)
+		defer cancel()
+		if c.record.Spec.ID != "" {
+			_, _, rerr := d.reclaim(undo, c)
+			err = errors.Join(err, rerr)
+		}
+		return errors.Join(err, d.destroyContainer(undo, c))
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("create container %s: %w", spec.ID, ctx.Err())
 	}
-	undo, cancel := undoContext(ctx)
-	defer cancel()
-	if c.record.Spec.ID != "" {
-		_, _, rerr := d.tasks.reclaim(undo, c.target())
-		err = errors.Join(err, rerr)
-	}
-	return errors.Join(err, d.destroyContainer(undo, c))
+	return err
 }
 
 // createIn makes a container in its sandbox, which stays for that long.
 func (d *Driver) createIn(ctx context.Context, c *container, spec runtime.ContainerSpec) error {
+	c.makeIn(spec.SandboxID)
 	d.mu.Lock()
 	s := d.sandboxes[spec.SandboxID]
 	d.mu.Unlock()
 	if s == nil {
 		return fmt.Errorf("container %s: sandbox %q: %w", spec.ID, spec.SandboxID, runtime.ErrNotFound)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.removed {
-		return fmt.Errorf("container %s: sandbox %q: %w", spec.ID, spec.SandboxID, runtime.ErrNotFound)
+	if err := s.enter(ctx); err != nil {
+		return fmt.Errorf("container %s: %w", spec.ID, err)
 	}
+	defer s.leave()
 	img, err := d.holdForContainer(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", spec.ID, err)
@@ -121,11 +128,21 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err != nil {
 		return 0, err
 	}
+	release, err := d.settle(ctx, s, creation, img, again)
+	if err != nil {
+		return 0, fmt.Errorf("container %s: %w", c.id, err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	creation.snapshot, creation.snapshotter = c.record.Snapshot, c.record.Snapshotter
-	// The OCI runtime is not stopped half-way: nobody would know what it left.
-	pid, err = d.tasks.create(context.WithoutCancel(ctx), c.target(), creation)
+	err = d.call(ctx, call{target: c.target(), ends: true, soon: c.hurried}, func(ctx context.Context) (err error) {
+		pid, err = d.tasks.create(ctx, c.target(), creation)
+		return err
+	})
 	if err != nil {
 		return 0, containerError("create", spec, creation.spec.Process, err)
+	}
+	if err := d.checkCreated(c.id, pid, creation.spec); err != nil {
+		return 0, err
 	}
 	if len(spec.SecretEnv) == 0 {
 		return pid, nil
@@ -196,6 +213,9 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 }
 
 func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.ContainerSpec, img unpacked) (oci.Options, error) {
+	if err := d.CheckAppArmor(spec.AppArmorProfile); err != nil { // which would not start, with fewer words
+		return oci.Options{}, fmt.Errorf("container %s: %w", spec.ID, err)
+	}
 	name := spec.User
 	if name == "" {
 		name = img.User
@@ -211,6 +231,8 @@ func (d *Driver) ociOptions(ctx context.Context, s *sandbox, spec runtime.Contai
 		CgroupV2:         d.cgroups.Unified(),
 		NoSwapAccounting: !d.cgroups.SwapAccounting(),
 		Limits:           d.limits,
+		Throttling:       d.throttling,
+		AppArmorProfile:  d.appArmor,
 		Devices:          hostDevices,
 	}
 	if s.spec.SharePID {

@@ -24,12 +24,15 @@ type Driver struct {
 	cfg         Config
 	client      *client.Client
 	namespace   string // containerd namespace; an owner mark
+	remoteDiff  bool   // a daemon unpacks layers
 	snapshotter string // name of the snapshotter that root file systems come from
 	logger      *slog.Logger
 	quiet       *log.Entry // the same for containerd
 	tasks       tasks
 	cgroups     *cgroup.Tree
 	limits      oci.Limits
+	throttling  []string // as in oci.Options
+	appArmor    string   // as oci.Options.AppArmorProfile
 	life        life
 	pulls       pulls
 	use         imageUse
@@ -38,6 +41,9 @@ type Driver struct {
 
 	accountsMu sync.Mutex          // held while an image's accounts are read
 	accounts   map[string]accounts // by chain ID
+
+	linksMu sync.Mutex                   // held while an image's links are read
+	links   map[string]map[string]string // by chain ID and path: what the link there says, "" for none
 
 	mu         sync.Mutex
 	closed     bool
@@ -50,7 +56,7 @@ type Driver struct {
 func newDriver(cfg Config) *Driver {
 	return &Driver{
 		cfg: cfg, namespace: "fardel-" + cfg.Owner, logger: cfg.Logger, quiet: quietLog(cfg.Logger), life: newLife(),
-		accounts: map[string]accounts{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
+		accounts: map[string]accounts{}, links: map[string]map[string]string{}, sandboxes: map[string]*sandbox{}, containers: map[string]*container{},
 	}
 }
 
@@ -79,7 +85,9 @@ func (d *Driver) Close() error {
 	undo := d.undo
 	d.closed, d.undo = true, nil
 	d.mu.Unlock()
-	d.life.stop()
+	if !d.life.stop() {
+		d.logger.Warn("calls have not ended in time, the next driver of the directory finishes them")
+	}
 	var errs []error
 	if len(undo) > 0 {
 		errs = append(errs, d.use.save(d.cfg.Dir, nil))

@@ -14,7 +14,6 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/diff"
-	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/events/exchange"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -134,7 +133,7 @@ func (d *Driver) openImages(ctx context.Context) (*metadata.DB, error) {
 		client.WithImageStore(imageStore{metadata.NewImageStore(db), db}),
 		client.WithLeasesService(leaseManager{metadata.NewLeaseManager(db), db}),
 		client.WithNamespaceService(spaces),
-		client.WithDiffService(newDiffer(db.ContentStore())),
+		client.WithDiffService(newDiffer(db.ContentStore(), d.cfg.ImageLimits)),
 		client.WithEventService(events),
 	))
 	return db, err
@@ -240,14 +239,14 @@ func sweepSnapshotDirs(ctx context.Context, root string) error {
 	return nil
 }
 
-// differ is containerd's service that applies layers and computes them.
+// differ applies layers, and has containerd's service that computes them.
 type differ struct {
 	diff.Applier
 	diff.Comparer
 }
 
-func newDiffer(store content.Store) differ {
-	return differ{Applier: apply.NewFileSystemApplier(store), Comparer: walking.NewWalkingDiff(store)}
+func newDiffer(store content.Store, limits ImageLimits) differ {
+	return differ{Applier: applier{store, limits}, Comparer: walking.NewWalkingDiff(store)}
 }
 
 // imageStore and leaseManager collect at once when they are asked to, as a daemon's services do.

@@ -5,6 +5,7 @@ package containerd
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -94,7 +95,7 @@ func searchPath(env []string) string {
 
 // commandError says where a command was looked for.
 func commandError(verb string, c runtime.ContainerSpec, args, env []string) error {
-	where := "PATH " + searchPath(env)
+	where := "PATH " + strings.Trim(strconv.Quote(searchPath(env)), `"`)
 	if len(args) > 0 && path.Base(args[0]) != args[0] {
 		where = "that path"
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +26,9 @@ import (
 // drainTimeout is how long output is awaited after a process has ended: a grandchild may hold the streams for ever.
 const drainTimeout = 10 * time.Second
 
-// Exec implements [runtime.Execer]. Should ExecSpec.Stdin never end, the read from it goes on after Exec has returned.
+// Exec implements [runtime.Execer]. Should ExecSpec.Stdin never end, the read from it goes on after Exec has returned, and so
+// does a write to its output that blocks. Cancelling ctx also ends what the process has started, but for what has left both
+// its session and the tree below it.
 func (d *Driver) Exec(ctx context.Context, id string, spec runtime.ExecSpec) (int, error) {
 	c, err := d.container(id)
 	if err != nil {
@@ -37,7 +40,19 @@ func (d *Driver) Exec(ctx context.Context, id string, spec runtime.ExecSpec) (in
 	if len(spec.Args) == 0 || spec.Args[0] == "" {
 		return 0, fmt.Errorf("exec in container %s: no command: %w", id, runtime.ErrInvalid)
 	}
-	ctx = d.context(ctx)
+	out := &outputs{}
+	defer out.shut()
+	spec.Stdout, spec.Stderr = out.writer(spec.Stdout), out.writer(spec.Stderr)
+	code, err := carry(d.context(ctx), d, func(ctx, _ context.Context) (int, error) { return d.execIn(ctx, c, spec) }, func() {})
+	if err != nil && ctx.Err() != nil {
+		return 0, fmt.Errorf("exec in container %s: %w", id, ctx.Err())
+	}
+	return code, err
+}
+
+// execIn is Exec with a container that runs. It returns when what it started has ended or was ended.
+func (d *Driver) execIn(ctx context.Context, c *container, spec runtime.ExecSpec) (int, error) {
+	id := c.id
 	process, err := d.execProcess(ctx, c, spec)
 	if err != nil {
 		return 0, fmt.Errorf("exec in container %s: %w", id, err)
@@ -51,7 +66,7 @@ func (d *Driver) Exec(ctx context.Context, id string, spec runtime.ExecSpec) (in
 		return 0, err
 	}
 	defer streams.Close()
-	code, err := d.runExec(ctx, t, process, streams, spec)
+	code, err := d.runExec(ctx, c, t, process, streams, spec)
 	if err != nil {
 		streams.Cancel()
 		return 0, d.execError(ctx, c, spec, process, err)
@@ -95,7 +110,7 @@ func (d *Driver) execProcess(ctx context.Context, c *container, spec runtime.Exe
 	}
 	config, err := oci.Spec(own, s.spec, img.Image, oci.Options{
 		RootfsPath: "rootfs", CgroupsPath: d.cgroups.Path(own.SandboxID, own.ID), User: who, CgroupV2: d.cgroups.Unified(),
-		Limits: d.limits, Devices: hostDevices,
+		Limits: d.limits, Devices: hostDevices, AppArmorProfile: d.appArmor,
 	})
 	if err != nil {
 		return nil, err
@@ -116,7 +131,7 @@ func (d *Driver) execStreams(ctx context.Context, t target, dir string, spec run
 	if spec.Stdin != nil {
 		// The process sees the end of its input when the shim, too, has closed it.
 		stdin = &notifyEnd{Reader: spec.Stdin, f: func() {
-			ctx, cancel := undoContext(ctx)
+			ctx, cancel := d.undoContext(ctx)
 			defer cancel()
 			_ = d.tasks.closeStdin(ctx, t) // it may have ended already
 		}}
@@ -144,40 +159,102 @@ func (r *notifyEnd) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// runExec runs a process to its end, or kills it when ctx ends.
-func (d *Driver) runExec(ctx context.Context, t target, p *specs.Process, streams cio.IO, spec runtime.ExecSpec) (int, error) {
-	// Adding and starting are not cut off half-way, deleting must not be.
-	whole := context.WithoutCancel(ctx)
+// outputs is between the output of a process and the writers of Exec's caller, who may close or read them when Exec has returned.
+type outputs struct {
+	mu     sync.Mutex // held while something is written
+	closed atomic.Bool
+}
+
+// shut has every later write fail. One that is under way gets a moment: a writer that blocks keeps nobody.
+func (g *outputs) shut() {
+	g.closed.Store(true)
+	for range 50 {
+		if g.mu.TryLock() {
+			g.mu.Unlock()
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func (g *outputs) writer(w io.Writer) io.Writer {
+	if w == nil {
+		return nil
+	}
+	return gated{g, w}
+}
+
+type gated struct {
+	g *outputs
+	w io.Writer
+}
+
+// Write implements io.Writer.
+func (w gated) Write(p []byte) (int, error) {
+	w.g.mu.Lock()
+	defer w.g.mu.Unlock()
+	if w.g.closed.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	return w.w.Write(p)
+}
+
+// runExec runs a process to its end, or ends it when ctx ends.
+func (d *Driver) runExec(ctx context.Context, c *container, t target, p *specs.Process, streams cio.IO, spec runtime.ExecSpec) (int, error) {
 	leave, err := d.enterProcesses(t)
 	if err != nil {
 		return 0, err
 	}
 	entered := sync.OnceFunc(leave)
 	defer entered()
-	if err := d.tasks.exec(whole, t, p, streams.Config()); err != nil {
+	ask := call{target: t, soon: c.hurried}
+	err = d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.exec(ctx, t, p, streams.Config()) })
+	if err != nil {
 		return 0, err
 	}
 	defer func() {
-		undo, cancel := undoContext(ctx)
+		undo, cancel := d.undoContext(ctx)
 		defer cancel()
-		if err := d.tasks.delete(undo, t); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err) {
+		err := d.call(undo, ask, func(ctx context.Context) error { return d.tasks.delete(ctx, t) })
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err) && !errors.Is(err, runtime.ErrClosed) {
 			d.logger.Error("clean up after exec", "container", t.container, "error", err)
 		}
 	}()
-	if err := d.tasks.start(whole, t); err != nil {
-		return 0, err
-	}
-	entered()
-	end, err := d.waitExec(ctx, t, spec.Resize)
-	if err != nil {
-		undo, cancel := undoContext(ctx)
-		defer cancel()
-		if kerr := d.tasks.kill(undo, t, int(syscall.SIGKILL), false); kerr == nil {
-			_, _ = d.tasks.wait(undo, t)
+	var end ended
+	if err = d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.start(ctx, t) }); err == nil {
+		entered()
+		if end, err = d.waitExec(ctx, t, spec.Resize); err == nil {
+			return end.code, drain(ctx, streams)
 		}
-		return 0, err
 	}
-	return end.code, drain(ctx, streams)
+	if ctx.Err() != nil { // it may have been started all the same
+		streams.Cancel()
+		d.endStarted(ctx, c, t)
+	}
+	return 0, err
+}
+
+// endStarted ends a process that was added to a container, and what it has started, for a caller who has gone.
+func (d *Driver) endStarted(ctx context.Context, c *container, t target) {
+	undo, cancel := d.undoContext(ctx)
+	defer cancel()
+	short, done := context.WithTimeout(undo, endPatience)
+	defer done()
+	now, err := d.tasks.state(short, t)
+	if err != nil || now.pid == 0 {
+		return
+	}
+	if !d.isGVisor() && d.cgroups.Has(group(t), now.pid) {
+		if err := endAdded(now.pid); err != nil {
+			d.logger.Error("end a process", "container", t.container, "error", err)
+		}
+	}
+	err = d.call(undo, call{target: t, timeout: d.cfg.callPatience, soon: c.hurried}, func(ctx context.Context) error {
+		return d.tasks.kill(ctx, t, int(syscall.SIGKILL), false)
+	})
+	if err == nil {
+		_, _ = d.tasks.wait(undo, t)
+	}
 }
 
 // execError makes an error of Exec readable.

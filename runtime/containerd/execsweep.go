@@ -58,12 +58,15 @@ func (d *Driver) endExec(ctx context.Context, t target, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.tasks.kill(ctx, t, int(syscall.SIGKILL), false); err == nil {
+	// Where the OCI runtime is still at work on it, nobody wants that any more.
+	ask := call{target: t, timeout: d.cfg.callPatience}
+	if err := d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.kill(ctx, t, int(syscall.SIGKILL), false) }); err == nil {
 		if _, err := d.tasks.wait(ctx, t); err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
 	}
-	if err := d.tasks.delete(ctx, t); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err) {
+	err = d.call(ctx, ask, func(ctx context.Context) error { return d.tasks.delete(ctx, t) })
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err) {
 		return err
 	}
 	return os.RemoveAll(dir)

@@ -45,7 +45,8 @@ type knownImage struct {
 	image    runtime.Image // without Ref and Name
 	manifest ocispec.Descriptor
 	chainID  string
-	layers   []string // names of the snapshots of its layers; the last is chainID
+	layers   []string             // names of the snapshots of its layers; the last is chainID
+	blobs    []ocispec.Descriptor // of the layers
 }
 
 var (
@@ -255,7 +256,7 @@ func newKnown(target, chosen ocispec.Descriptor, m ocispec.Manifest, config ocis
 	}
 	c := config.Config
 	return &knownImage{
-		manifest: chosen, chainID: identity.ChainID(config.RootFS.DiffIDs).String(), layers: layers,
+		manifest: chosen, chainID: identity.ChainID(config.RootFS.DiffIDs).String(), layers: layers, blobs: m.Layers,
 		image: runtime.Image{
 			Digest: target.Digest.String(), Platform: platforms.Format(platforms.Normalize(config.Platform)), Size: size,
 			Entrypoint: c.Entrypoint, Command: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User,
@@ -289,17 +290,17 @@ func (p *pulls) forget(target digest.Digest) {
 	}
 }
 
-// maxDocument bounds a manifest, an index or a configuration. Registries refuse more than 4 MiB.
-const maxDocument = 8 << 20
-
 // readDocument reads a JSON document of an image.
 func readDocument(ctx context.Context, store content.Provider, desc ocispec.Descriptor, into any) error {
-	if desc.Size > maxDocument {
-		return fmt.Errorf("%s %s has %d bytes: %w", desc.MediaType, desc.Digest, desc.Size, runtime.ErrImageCorrupt)
+	if err := checkDocument(desc, documentLimit(desc.MediaType)); err != nil {
+		return err
 	}
 	data, err := content.ReadBlob(ctx, store, desc)
 	if err != nil {
 		return err
+	}
+	if values(data) > maxValues {
+		return fmt.Errorf("%.100s %s holds more than %d values: %w", desc.MediaType, desc.Digest, maxValues, runtime.ErrImageLimit)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s %s: %w: %w", desc.MediaType, desc.Digest, err, runtime.ErrImageCorrupt)

@@ -80,13 +80,27 @@ func networkError(err error) error {
 // errSilence ends a download that brings nothing.
 var errSilence = errors.New("containerd: the registry sends nothing")
 
-// listener ends a download that brings nothing for a while.
+// leastProgress is how many bytes of a layer have to come for its download to go on: with a minute for each, a KiB a second.
+const leastProgress = 64 << 10
+
+// listener ends a download that brings nothing, or next to nothing, for a while.
 type listener struct {
 	timer *time.Timer
 	after time.Duration
+	bytes int // since the timer was set
 }
 
-func (l *listener) heard() { l.timer.Reset(l.after) }
+func (l *listener) began() {
+	l.bytes = 0
+	l.timer.Reset(l.after)
+}
+
+// heard notes that n bytes came. Only one goroutine reads a layer.
+func (l *listener) heard(n int) {
+	if l.bytes += n; l.bytes >= leastProgress {
+		l.began()
+	}
+}
 
 // end is when all has come: to write it down may take its time.
 func (l *listener) end() { l.timer.Stop() }

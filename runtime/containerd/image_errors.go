@@ -20,6 +20,8 @@ import (
 func resolveError(err error) error {
 	status, hasStatus := errors.AsType[remoteerrors.ErrUnexpectedStatus](err)
 	switch {
+	case matchesOurs(err):
+		return err
 	case errors.Is(err, docker.ErrInvalidAuthorization), hasStatus && status.StatusCode == http.StatusUnauthorized,
 		hasStatus && status.StatusCode == http.StatusForbidden:
 		// Docker Hub and ECR answer so for repositories that do not exist, too.
@@ -68,6 +70,7 @@ func matchesOurs(err error) bool {
 	for _, ours := range []error{
 		runtime.ErrImageCorrupt, runtime.ErrImagePlatform, runtime.ErrImageNotFound, runtime.ErrUnauthorized, runtime.ErrInvalid,
 		runtime.ErrRegistryUnavailable, runtime.ErrTooManyRequests, runtime.ErrNoSpace,
+		runtime.ErrRegistryNotAllowed, runtime.ErrImageLimit,
 	} {
 		if errors.Is(err, ours) {
 			return true

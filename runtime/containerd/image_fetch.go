@@ -10,7 +10,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
@@ -37,7 +36,9 @@ func (d *Driver) transfer(ctx context.Context, f *flight) (_ runtime.Image, err 
 	}
 	defer func() { err = errors.Join(err, release(err != nil)) }()
 	r := f.request
-	conns := &registries{cfg: d.cfg.Registries, host: r.name.Registry, auth: r.auth, logger: d.logger}
+	conns := &registries{
+		cfg: d.cfg.Registries, host: r.name.Registry, auth: r.auth, logger: d.logger, resolver: d.cfg.resolver, proxy: d.cfg.proxy,
+	}
 	defer conns.close()
 	step := runtime.PullManifest
 	defer func() { err = pullError(ctx, r, step, err) }()
@@ -112,9 +113,14 @@ func (d *Driver) resolve(ctx context.Context, conns *registries, r request) (tar
 	}
 	attempts, err := d.attempt(ctx, func() (bool, error) {
 		return false, conns.ask(ctx, func(p place) error {
-			_, found, err := p.resolver.Resolve(ctx, recordName(r.name))
+			asking, stop := d.documentContext(ctx)
+			defer stop()
+			_, found, err := p.resolver.Resolve(withBodyLimit(asking, bodyLimit{maxManifest, "manifest", runtime.ErrImageLimit}), recordName(r.name))
 			if err != nil {
-				return resolveError(err)
+				return resolveError(inTime(ctx, asking, err))
+			}
+			if err := checkDocument(found, maxManifest); err != nil {
+				return err
 			}
 			target = found
 			return nil
@@ -138,6 +144,9 @@ func (d *Driver) assemble(ctx context.Context, target ocispec.Descriptor, matche
 	}
 	m, config, err := t.read(ctx, chosen)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.cfg.ImageLimits.layers(m.Layers); err != nil {
 		return nil, err
 	}
 	b.progress.expect(m.Layers)
@@ -270,16 +279,40 @@ func (b *bringer) downloadFrom(ctx context.Context, p place, desc ocispec.Descri
 
 // fetch downloads the rest of a blob, and gives up when nothing comes for a while.
 func (b *bringer) fetch(ctx context.Context, fetcher remotes.Fetcher, desc ocispec.Descriptor) error {
-	listening, l, stop := listen(ctx, b.d.cfg.pullSilence)
+	whole := ctx
+	if !images.IsLayerType(desc.MediaType) {
+		var stop context.CancelFunc
+		whole, stop = b.d.documentContext(ctx)
+		defer stop()
+	}
+	listening, l, stop := listen(whole, b.d.cfg.pullSilence)
 	defer stop()
-	err := remotes.Fetch(listening, b.store, countingFetcher{fetcher, b.progress, l}, desc)
+	// What comes may be encoded, which makes what does not compress a little longer.
+	limited := withBodyLimit(listening, bodyLimit{desc.Size + desc.Size/8 + 64<<10, "blob", runtime.ErrImageCorrupt})
+	err := remotes.Fetch(limited, b.store, countingFetcher{fetcher, b.progress, l}, desc)
 	switch {
 	case err == nil, errdefs.IsAlreadyExists(err):
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(context.Cause(listening), errSilence):
-		return fmt.Errorf("nothing came for %v: %w", l.after, runtime.ErrRegistryUnavailable)
+		return fmt.Errorf("nothing came for %v, or too little: %w", l.after, runtime.ErrRegistryUnavailable)
+	}
+	return inTime(ctx, whole, err)
+}
+
+// errDocumentTime ends a request for an index, a manifest or a configuration, and for a token with it.
+var errDocumentTime = errors.New("containerd: the registry takes too long")
+
+// documentContext is a context for what is small and has to come as a whole within a time.
+func (d *Driver) documentContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d.cfg.documentTime, errDocumentTime)
+}
+
+// inTime says of an error that the time of a document was up, if the caller's was not.
+func inTime(ctx, document context.Context, err error) error {
+	if ctx.Err() == nil && errors.Is(context.Cause(document), errDocumentTime) {
+		return fmt.Errorf("%w: %w", errDocumentTime, runtime.ErrRegistryUnavailable)
 	}
 	return err
 }
@@ -315,7 +348,7 @@ type countingFetcher struct {
 }
 
 func (c countingFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	c.listener.heard()
+	c.listener.began()
 	rc, err := c.Fetcher.Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
@@ -343,24 +376,9 @@ func (c countingReader) Read(p []byte) (int, error) {
 	case err != nil:
 		c.listener.end()
 	case n > 0:
-		c.listener.heard()
+		c.listener.heard(n)
 	}
 	return n, err
-}
-
-// unpack makes a snapshot of the image's layers, of which those that others have are shared.
-func (d *Driver) unpack(ctx context.Context, name runtime.ImageName, k *knownImage) error {
-	if err := d.hold(ctx, "snapshots/"+d.snapshotter, k.layers...); err != nil {
-		return err
-	}
-	img := client.NewImageWithPlatform(d.client, images.Image{Name: name.String(), Target: k.manifest}, platforms.All)
-	if err := img.Unpack(ctx, d.snapshotter); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("unpack: %w", unpackError(err))
-	}
-	return nil
 }
 
 // record makes the image known under its digest and then under its name. marks are labels that say how it came.

@@ -107,7 +107,9 @@ func (d *Driver) readArchive(ctx context.Context, ref string, r io.Reader) ([]en
 	plain, err := decompress(source)
 	var index ocispec.Descriptor
 	if err == nil {
-		index, err = archive.ImportIndex(ctx, store, plain)
+		limits := d.cfg.ImageLimits
+		plain = &bounded{plain, limits.MaxUnpackedBytes, limits.MaxUnpackedBytes}
+		index, err = archive.ImportIndex(ctx, store, newArchiveReader(plain, limits))
 	}
 	if err != nil {
 		err = archiveError(ctx, source, err)
@@ -242,9 +244,17 @@ func (d *Driver) abortImport(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// abort throws away what was being written. A daemon may not be done with the stream that wrote it, and still put a file into
+// the directory that it removes.
 func abort(ctx context.Context, store content.Store, ref string) error {
-	if err := store.Abort(ctx, ref); err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("abort transfer %s: %w", ref, err)
+	const attempts = 10
+	for left := attempts; ; left-- {
+		err := store.Abort(ctx, ref)
+		switch {
+		case err == nil, errdefs.IsNotFound(err):
+			return nil
+		case left == 0 || !strings.Contains(err.Error(), "directory not empty"):
+			return fmt.Errorf("abort transfer %s: %w", ref, err)
+		}
 	}
-	return nil
 }

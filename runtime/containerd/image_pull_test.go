@@ -72,6 +72,18 @@ func newRegistry(t testing.TB, secure bool) *testRegistry {
 	return r
 }
 
+// named gives registries on loopback the entries that they need.
+func named(registries ...*testRegistry) func(*Config) {
+	return func(c *Config) {
+		if c.Registries == nil {
+			c.Registries = map[string]Registry{}
+		}
+		for _, r := range registries {
+			c.Registries[r.host] = Registry{PlainHTTP: r.TLS == nil}
+		}
+	}
+}
+
 func (r *testRegistry) setGuard(guard func(w http.ResponseWriter, r *http.Request) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,7 +200,7 @@ func randomImage(t testing.TB, platform string, layers int) *image.Image {
 func (s imageTests) pullOnce(t *testing.T) {
 	r := newRegistry(t, false)
 	digest := r.push(t, "team/app:1", randomImage(t, "linux/amd64", 3))
-	d := s.open(t)
+	d := s.open(t, named(r))
 	ref := r.host + "/team/app:1"
 	var last runtime.PullProgress
 	spec := runtime.ImageSpec{Ref: ref, Platform: "linux/amd64", Progress: func(p runtime.PullProgress) { last = p }}
@@ -238,7 +250,7 @@ func (s imageTests) pullSurvivesRestartOffline(t *testing.T) {
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 1))
 	dir := t.TempDir()
 	inDir := func(c *Config) { c.Dir = dir }
-	first := s.open(t, inDir)
+	first := s.open(t, inDir, named(r))
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	want, err := first.Pull(t.Context(), spec)
 	if err != nil {
@@ -251,7 +263,7 @@ func (s imageTests) pullSurvivesRestartOffline(t *testing.T) {
 		t.Errorf("Pull after Close: got %v, want ErrClosed", err)
 	}
 	r.Close()
-	got, err := s.open(t, inDir).Pull(t.Context(), spec)
+	got, err := s.open(t, inDir, named(r)).Pull(t.Context(), spec)
 	if err != nil || got.Ref != want.Ref {
 		t.Errorf("the next driver, without a registry: %+v, %v", got, err)
 	}
@@ -277,7 +289,7 @@ func gate(r *testRegistry) (arrived <-chan struct{}, open func()) {
 func (s imageTests) pullShared(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 2))
-	d := s.open(t)
+	d := s.open(t, named(r))
 	arrived, open := gate(r)
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	impatient, cancel := context.WithCancel(t.Context())
@@ -320,7 +332,7 @@ func (s imageTests) pullLayersOnce(t *testing.T) {
 		}
 		r.push(t, fmt.Sprintf("app:%d", i), img)
 	}
-	d := s.open(t)
+	d := s.open(t, named(r))
 	var group sync.WaitGroup
 	for i := range count {
 		group.Go(func() {
@@ -361,7 +373,7 @@ func waitFor(t testing.TB, ask func() bool) {
 func (s imageTests) pullCancelledLeavesNothing(t *testing.T) {
 	r := newRegistry(t, false)
 	r.push(t, "app:1", randomImage(t, "linux/amd64", 3))
-	d := s.open(t)
+	d := s.open(t, named(r))
 	spec := runtime.ImageSpec{Ref: r.host + "/app:1", Platform: "linux/amd64"}
 	arrived, open := gate(r)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -392,7 +404,7 @@ func (s imageTests) pullHoldsLayers(t *testing.T) {
 		r.push(t, tag, img)
 	}
 	r.push(t, "other:1", randomImage(t, "linux/amd64", 1))
-	d := s.open(t)
+	d := s.open(t, named(r))
 	pull := func(tag string) runtime.Image {
 		t.Helper()
 		img, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/" + tag, Platform: "linux/amd64"})
@@ -449,7 +461,7 @@ func (s imageTests) pullPlatforms(t *testing.T) {
 	digest := r.pushIndex(t, "multi:1", []string{"linux/arm64", "linux/amd64", "unknown/unknown"},
 		randomImage(t, "linux/arm64", 1), randomImage(t, "linux/amd64", 1), randomImage(t, "linux/unknown", 1))
 	r.push(t, "arm:1", randomImage(t, "linux/arm64", 1))
-	d := s.open(t)
+	d := s.open(t, named(r))
 	pull := func(ref, platform string) (runtime.Image, error) {
 		return d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/" + ref, Platform: platform})
 	}
@@ -511,7 +523,7 @@ func (s imageTests) pullErrors(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d := s.open(t)
+	d := s.open(t, named(r))
 	for _, tt := range []struct {
 		name, ref string
 		guard     func(w http.ResponseWriter, r *http.Request) bool
@@ -616,7 +628,7 @@ func (s imageTests) pullUnpackErrors(t *testing.T) {
 	r.send(t, http.MethodPost, "lying/blobs/uploads/?digest="+digest.FromBytes(other).String(), "application/octet-stream", other)
 	manifest = bytes.ReplaceAll(manifest, []byte(digest.FromBytes(config)), []byte(digest.FromBytes(other)))
 	r.put(t, "lying/manifests/1", ocispec.MediaTypeImageManifest, manifest)
-	d := s.open(t)
+	d := s.open(t, named(r))
 	_, err := d.Pull(t.Context(), runtime.ImageSpec{Ref: r.host + "/lying:1", Platform: "linux/amd64"})
 	if !errors.Is(err, runtime.ErrImageCorrupt) {
 		t.Errorf("a layer that is not what the configuration says: got %v, want ErrImageCorrupt", err)
@@ -668,7 +680,7 @@ func (s imageTests) pullAuthorization(t *testing.T) {
 			r.push(t, "private/app:1", randomImage(t, "linux/amd64", 1))
 			r.push(t, "public/app:1", randomImage(t, "linux/amd64", 1))
 			withAuth(r, scheme)
-			d := s.open(t)
+			d := s.open(t, named(r))
 			private := runtime.ImageSpec{Ref: r.host + "/private/app:1", Platform: "linux/amd64"}
 			for _, auth := range []*runtime.Credentials{nil, bad} {
 				private.Auth = auth

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -31,6 +32,12 @@ type Registry struct {
 	// They may have entries of their own in Config.Registries, by host. Credentials are never sent to a mirror but those
 	// of its own entry.
 	Mirrors []string
+
+	// TokenServers are the hosts, with port if it is not the scheme's, that the registry's credentials may be sent to in
+	// exchange for a token, besides the registry's own host and port: "auth.registry.example". A registry that names
+	// another in its answers does not get it to see them: the pull fails. Without credentials any token server of the
+	// public Internet may be asked. Those of docker.io and registry.gitlab.com are known.
+	TokenServers []string
 }
 
 // dockerHub is the host that image names of Docker Hub have, and dockerHubHost the one that answers for it.
@@ -45,7 +52,9 @@ type registries struct {
 	host string               // of the image
 	auth *runtime.Credentials // for that host
 
-	logger *slog.Logger
+	logger   *slog.Logger
+	resolver *net.Resolver // nil is the machine's
+	proxy    func(*http.Request) (*url.URL, error)
 
 	places []place // mirrors, and last the registry itself
 	conns  []*http.Transport
@@ -106,45 +115,58 @@ func (r *registries) ask(ctx context.Context, f func(p place) error) error {
 
 // endpoint is how to reach one host.
 func (r *registries) endpoint(host string, auth *runtime.Credentials) (docker.RegistryHost, error) {
-	cfg, configured := r.cfg[host]
+	cfg := r.cfg[host]
 	if auth == nil {
 		auth = cfg.Auth
 	}
-	transport, err := cfg.transport(host)
+	rules, err := newRules(r.cfg, host)
+	if err != nil {
+		return docker.RegistryHost{}, err
+	}
+	transport, err := cfg.transport(host, &dialer{rules: rules, resolver: r.resolver, proxy: r.proxy})
 	if err != nil {
 		return docker.RegistryHost{}, err
 	}
 	r.conns = append(r.conns, transport)
-	client := &http.Client{Transport: transport}
-	h := docker.RegistryHost{
-		Client: client, Host: host, Scheme: "https", Path: "/v2",
-		Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve,
-		Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client), docker.WithAuthCreds(func(string) (string, string, error) {
+	tokens := tokenGuard{guard{rules: rules, next: transport}}
+	client := docker.WithAuthClient(&http.Client{Transport: tokens, CheckRedirect: tokens.redirects})
+	a := authorizer{
+		rules: rules, credentials: auth != nil && *auth != (runtime.Credentials{}), strangers: docker.NewDockerAuthorizer(client),
+		registry: docker.NewDockerAuthorizer(client, docker.WithAuthCreds(func(string) (string, string, error) {
 			if auth == nil {
 				return "", "", nil
 			}
 			return auth.Username, auth.Password, nil
 		})),
 	}
-	if host == dockerHub {
-		h.Host = dockerHubHost
-	}
-	if local, err := docker.MatchLocalhost(host); cfg.PlainHTTP || err == nil && local && !configured {
-		h.Scheme = "http"
-	}
-	return h, nil
+	g := guard{rules, transport, a.strangers}
+	return docker.RegistryHost{
+		Client: &http.Client{Transport: g, CheckRedirect: g.redirects(a)}, Authorizer: a,
+		Scheme: rules.registry.scheme, Host: endpointHost(host), Path: "/v2",
+		Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve,
+	}, nil
 }
 
-// transport makes connections for one pull; they end with it. Bodies have no time limit, as layers may be large.
-func (r Registry) transport(host string) (*http.Transport, error) {
+// endpointHost is the host that answers for a registry.
+func endpointHost(host string) string {
+	if host == dockerHub {
+		return dockerHubHost
+	}
+	return host
+}
+
+// transport makes connections for one pull; they end with it. Bodies have no time limit here, as layers may be large.
+func (r Registry) transport(host string, d *dialer) (*http.Transport, error) {
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: time.Minute,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       10 * time.Second,
-		ForceAttemptHTTP2:     true,
+		Proxy:                  d.throughProxy,
+		DialContext:            d.dial,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  time.Minute,
+		MaxResponseHeaderBytes: maxHeader,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // what comes is counted as it comes
 	}
 	if r.Insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}

@@ -117,7 +117,7 @@ const weakLayer = 3 << 20
 func (s imageTests) pullResumes(t *testing.T) {
 	r := newWeak(t, weakLayer)
 	dir := t.TempDir()
-	change := func(c *Config) { c.Dir, c.PullAttempts = dir, 1 }
+	change := func(c *Config) { c.Dir, c.PullAttempts = dir, 1; named(r.testRegistry)(c) }
 	d := s.open(t, change)
 	const first, others = 1_700_000, 700_000
 	r.set(first, true)
@@ -167,7 +167,7 @@ func (p *pulls) idle() bool {
 func (s imageTests) pullSilence(t *testing.T) {
 	r := newWeak(t, weakLayer)
 	r.set(2<<20, true)
-	d := s.open(t, func(c *Config) { c.pullSilence = 200 * time.Millisecond })
+	d := s.open(t, named(r.testRegistry), func(c *Config) { c.pullSilence = 200 * time.Millisecond })
 	if _, err := d.Pull(t.Context(), amd64(r.ref())); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func (s imageTests) pullSilence(t *testing.T) {
 func (s imageTests) pullPartialIsBounded(t *testing.T) {
 	r := newWeak(t, weakLayer)
 	dir := t.TempDir()
-	change := func(c *Config) { c.Dir, c.PullAttempts = dir, 1 }
+	change := func(c *Config) { c.Dir, c.PullAttempts = dir, 1; named(r.testRegistry)(c) }
 	d := s.open(t, change)
 	broken := func() {
 		t.Helper()
@@ -268,7 +268,7 @@ func (s imageTests) pullAttempts(t *testing.T) {
 				w.WriteHeader(tt.status)
 				return false
 			})
-			d := s.open(t, func(c *Config) { c.PullAttempts = 4 })
+			d := s.open(t, named(r), func(c *Config) { c.PullAttempts = 4 })
 			_, err := d.Pull(t.Context(), amd64(r.host+"/app:1"))
 			var said *runtime.PullError
 			switch {
@@ -380,7 +380,7 @@ func TestPullAfterSIGKILL(t *testing.T) {
 	})
 	kill()
 	r.set(len(r.layer), false)
-	d := crashDriver(t, dir)
+	d := crashDriver(t, dir, named(r.testRegistry))
 	defer d.Close()
 	if _, err := d.Pull(t.Context(), amd64(r.ref())); err != nil {
 		t.Fatal(err)
@@ -405,7 +405,7 @@ func TestPullDiskFull(t *testing.T) {
 		}
 	})
 	large, small := newWeak(t, 8<<20), newWeak(t, 1<<20)
-	d := embedForImages(t, func(c *Config) { c.Dir = filepath.Join(dir, "driver") })
+	d := embedForImages(t, named(large.testRegistry, small.testRegistry), func(c *Config) { c.Dir = filepath.Join(dir, "driver") })
 	_, err := d.Pull(t.Context(), amd64(large.ref()))
 	var said *runtime.PullError
 	if !errors.Is(err, runtime.ErrNoSpace) || !errors.As(err, &said) || said.Attempts != 1 || said.Step != runtime.PullLayers {

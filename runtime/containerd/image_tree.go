@@ -25,10 +25,10 @@ type tree struct {
 	bring func(ctx context.Context, desc ocispec.Descriptor) error
 }
 
-// present brings a blob if there is something to bring it with.
+// present brings a document if there is something to bring it with.
 func (t *tree) present(ctx context.Context, desc ocispec.Descriptor) error {
-	if t.bring == nil {
-		return nil
+	if err := checkDocument(desc, documentLimit(desc.MediaType)); err != nil || t.bring == nil {
+		return err
 	}
 	return t.bring(ctx, desc)
 }
@@ -43,14 +43,14 @@ type document struct {
 // choose returns the manifest for the platform: target itself, or the best of an index.
 func (t *tree) choose(ctx context.Context, target ocispec.Descriptor) (ocispec.Descriptor, error) {
 	for range 3 { // an index may hold an index; real ones go no deeper
+		if !images.IsManifestType(target.MediaType) && !images.IsIndexType(target.MediaType) {
+			return target, fmt.Errorf("%s is %.100q, not an image: %w", target.Digest, target.MediaType, runtime.ErrImageCorrupt)
+		}
 		if err := t.present(ctx, target); err != nil {
 			return target, err
 		}
 		if images.IsManifestType(target.MediaType) {
 			return target, nil
-		}
-		if !images.IsIndexType(target.MediaType) {
-			return target, fmt.Errorf("%s is %q, not an image: %w", target.Digest, target.MediaType, runtime.ErrImageCorrupt)
 		}
 		var index document
 		if err := readDocument(ctx, t.store, target, &index); err != nil {

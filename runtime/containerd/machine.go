@@ -25,7 +25,7 @@ func (d *Driver) claim(ctx context.Context) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", &runtime.UnsupportedError{Feature: "containers", Needs: "root: run the program as root, for example with sudo"}
 	}
-	binary, err := findRuntime(d.cfg.Runtime)
+	binary, err := d.findRuntime(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -36,6 +36,12 @@ func (d *Driver) claim(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if d.limits, err = oci.ProcessLimits(os.DirFS("/proc"), "self"); err != nil {
+		return "", err
+	}
+	if d.throttling, err = oci.ThrottlingCounters(os.DirFS("/sys")); err != nil {
+		return "", err
+	}
+	if err := d.openAppArmor(ctx); err != nil {
 		return "", err
 	}
 	return d.wrapRuntime(binary)
@@ -77,22 +83,6 @@ func (d *Driver) wrapRuntime(binary string) (string, error) {
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-func findRuntime(name string) (string, error) {
-	candidates := []string{name}
-	if filepath.Base(name) == name {
-		candidates = append(candidates, "/usr/local/sbin/"+name, "/usr/sbin/"+name, "/sbin/"+name)
-	}
-	for _, c := range candidates {
-		if path, err := exec.LookPath(c); err == nil {
-			return filepath.Abs(path)
-		}
-	}
-	return "", &runtime.UnsupportedError{
-		Feature: "containers",
-		Needs:   fmt.Sprintf("the OCI runtime %s in PATH, /usr/local/sbin or /usr/sbin: apt-get install runc, or dnf install runc", name),
-	}
-}
 
 // lockDir keeps a second process out of Config.Dir. The lock ends with this process, however that ends.
 func (d *Driver) lockDir() error {

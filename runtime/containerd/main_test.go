@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -57,15 +58,20 @@ func child(ctx context.Context, dir, role string) error {
 	if role == "pause" { // the first process of a PID namespace, as an earlier version had it
 		select {}
 	}
-	d, err := Embed(ctx, Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()})
+	cfg := Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()}
+	ref, err := os.ReadFile(filepath.Join(dir, "ref"))
+	if role == "pull" {
+		host, _, _ := strings.Cut(string(ref), "/")
+		cfg.Registries = map[string]Registry{host: {PlainHTTP: true}}
+		if err != nil {
+			return err
+		}
+	}
+	d, err := Embed(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	if role == "pull" {
-		ref, err := os.ReadFile(filepath.Join(dir, "ref"))
-		if err != nil {
-			return err
-		}
 		fmt.Println("ready")
 		_, err = d.Pull(ctx, amd64(string(ref)))
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
@@ -51,7 +52,7 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 	}
 	var exposed []string
 	for _, id := range ids {
-		s := &sandbox{}
+		s := &sandbox{made: true}
 		found, err := readJSON(filepath.Join(d.sandboxDir(id), sandboxFile), &s.spec)
 		if err != nil {
 			return err
@@ -94,7 +95,8 @@ func (d *Driver) recoverContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(ids, func(id string) error {
+	// Most of them wait for an answer, and those that hang for the end of somebody's patience.
+	return each(32, ids, func(id string) error {
 		if err := d.recoverContainer(ctx, id); err != nil {
 			return fmt.Errorf("recover container %s: %w", id, err)
 		}
@@ -104,7 +106,7 @@ func (d *Driver) recoverContainers(ctx context.Context) error {
 
 func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	dir := d.containerDir(id)
-	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{})}
+	c := newContainer(id)
 	var created createdRecord
 	var started startedRecord
 	known, err := readJSON(filepath.Join(dir, containerFile), &c.record)
@@ -125,16 +127,22 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	if c.pid = created.PID; started.Restarts == created.Restarts {
 		c.startedAt = started.At
 	}
-	now, err := d.tasks.state(ctx, c.target())
+	now, err := d.stateAtLast(ctx, c)
 	switch {
-	case err != nil && ended: // noted and deleted
+	case ctx.Err() != nil:
+	case isUnknown(err): // it is nobody's any more
+		c.state = runtime.StateRunning
+		d.hurry(c)
+		d.life.spawn(func(ctx context.Context) { d.watch(d.context(ctx), c) })
+	case errdefs.IsNotFound(err) && ended: // noted and deleted
 		c.finish(exit)
 	case ended && stateOf(now.status) == runtime.StateCreated: // a restart that was cut off; whoever wanted it asks again
-		if _, _, err := d.tasks.reclaim(ctx, c.target()); err != nil {
+		if _, _, err := d.reclaim(ctx, c); err != nil {
 			return err
 		}
 		c.finish(exit)
 	case err != nil || stateOf(now.status) == runtime.StateStopped:
+		c.hasten() // who opens waits for it
 		d.watch(ctx, c)
 	default:
 		c.state = stateOf(now.status)
@@ -144,13 +152,37 @@ func (d *Driver) recoverContainer(ctx context.Context, id string) error {
 	return ctx.Err()
 }
 
+// stateAtLast is state for one who takes over: what the OCI runtime was asked for by an earlier driver, and hangs in, is ended,
+// and after that what runs the task.
+func (d *Driver) stateAtLast(ctx context.Context, c *container) (taskState, error) {
+	now, err := d.state(ctx, c)
+	if !isUnknown(err) || ctx.Err() != nil {
+		return now, err
+	}
+	if err := d.endCalls(ctx, c.target(), false); err != nil {
+		d.logger.Error("end the OCI runtime", "container", c.id, "error", err)
+	}
+	now, err = d.state(ctx, c)
+	if !isUnknown(err) || ctx.Err() != nil {
+		return now, err
+	}
+	d.logger.Warn("what runs a container does not answer and is ended", "container", c.id, "error", err)
+	return now, errors.Join(err, d.tasks.abandon(c.target()))
+}
+
+// isUnknown reports whether an error of state says neither that there is no such task nor that what ran it is gone.
+func isUnknown(err error) bool {
+	return err != nil && !errdefs.IsNotFound(err) && !errdefs.IsUnavailable(err)
+}
+
 // destroyHalfMade removes a container whose making was cut off. A request of the earlier driver may only now reach the
 // shim, which then works in the directory that is being removed; so it is tried again.
 func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) error {
+	c.hasten()
 	for wait := 20 * time.Millisecond; ; wait *= 2 {
 		var err error
 		if known {
-			_, _, err = d.tasks.reclaim(ctx, c.target())
+			_, _, err = d.reclaim(ctx, c)
 		}
 		if err == nil {
 			err = d.destroyContainer(ctx, c)
@@ -169,10 +201,15 @@ func (d *Driver) destroyHalfMade(ctx context.Context, c *container, known bool) 
 // inTheWay reports whether something could not be removed because somebody works in it.
 func inTheWay(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) }
 
+// sweepTimeout bounds the removal of tasks that no record names, which is work for a daemon.
+const sweepTimeout = 2 * time.Minute
+
 // sweep removes what no record names.
 func (d *Driver) sweep(ctx context.Context) error {
 	known := func(id string) bool { return d.containers[id] != nil }
-	if err := d.tasks.sweep(ctx, known); err != nil {
+	short, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	if err := d.tasks.sweep(short, known); err != nil {
 		return err
 	}
 	if err := d.sweepProcesses(); err != nil {
@@ -184,7 +221,7 @@ func (d *Driver) sweep(ctx context.Context) error {
 	}
 	for _, name := range groups {
 		if d.sandboxes[name] == nil {
-			if err := d.cgroups.Remove(ctx, name); err != nil {
+			if err := d.sweepGroup(ctx, name); err != nil {
 				return err
 			}
 		}
@@ -202,6 +239,18 @@ func (d *Driver) sweep(ctx context.Context) error {
 		return err
 	}
 	return d.sweepTransfers(ctx)
+}
+
+// sweepGroup removes a cgroup, unless processes in uninterruptible I/O keep it: the next driver tries again.
+func (d *Driver) sweepGroup(ctx context.Context, name string) error {
+	short, cancel := context.WithTimeout(ctx, d.cfg.callPatience)
+	defer cancel()
+	err := d.cgroups.Remove(short, name)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		d.logger.Error("a cgroup that belongs to nothing stays", "cgroup", name, "error", err)
+		return nil
+	}
+	return err
 }
 
 // sweepProcesses ends shims that were started but not noted, and first processes of PID namespaces that an earlier version

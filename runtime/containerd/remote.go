@@ -14,9 +14,11 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/runc/options"
+	taskv1 "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -190,6 +192,9 @@ func (r *remote) state(ctx context.Context, t target) (taskState, error) {
 	if err != nil {
 		return taskState{}, daemonError(err)
 	}
+	if resp.Process.Status == taskv1.Status_UNKNOWN { // its shim has not answered in time
+		return taskState{}, fmt.Errorf("the daemon does not know the state of container %s: %w", t.container, errdefs.ErrUnknown)
+	}
 	if t.exec == "" {
 		r.bundles.note(t.container, int(resp.Process.Pid))
 	}
@@ -216,9 +221,14 @@ func (r *remote) delete(ctx context.Context, t target) error {
 }
 
 func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
-	err := r.kill(ctx, t, int(syscall.SIGKILL), true)
-	if err == nil {
-		_, err = r.wait(ctx, t)
+	// As with a shim of ours: what has been killed is about to be found to have ended.
+	short, cancel := context.WithTimeout(ctx, endPatience)
+	_, err := r.wait(short, t)
+	cancel()
+	if err != nil {
+		if err = r.kill(ctx, t, int(syscall.SIGKILL), true); err == nil {
+			_, err = r.wait(ctx, t)
+		}
 	}
 	end, lerr := r.finishLogger(t)
 	if lerr != nil {
@@ -232,7 +242,9 @@ func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
 	case derr == nil:
 		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, true, nil
 	case errdefs.IsNotFound(derr):
-		return ended{}, false, nil
+		// One whose creation the daemon has given up may have left its shim, and the OCI runtime at work.
+		_, err := endRuntime(filepath.Join(r.dir, "runc", "fardel-"+r.owner), daemonID(t.container), "")
+		return ended{}, false, errors.Join(err, r.abandon(t))
 	}
 	return ended{}, false, errors.Join(derr, err)
 }
@@ -244,6 +256,42 @@ func (r *remote) forget(ctx context.Context, t target) error {
 	}
 	return nil
 }
+
+func (r *remote) runtimeID(container string) string { return daemonID(container) }
+
+// abandon ends the daemon's shim of a container. The daemon finds that out and forgets the task.
+func (r *remote) abandon(t target) error {
+	return endDaemonShim("fardel-"+r.owner, daemonID(t.container))
+}
+
+// discard ends the shim of a task, and waits until the daemon has found that out and forgotten the task. It has the OCI runtime
+// clean up then, once more.
+func (r *remote) discard(ctx context.Context, t target) error {
+	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
+	defer cancel()
+	id, root := daemonID(t.container), filepath.Join(r.dir, "runc", "fardel-"+r.owner)
+	err := r.abandon(t)
+	for err == nil {
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_, derr := r.tasks.Delete(short, &tasksapi.DeleteTaskRequest{ContainerID: id})
+		cancel()
+		if derr = daemonError(derr); derr == nil || errdefs.IsNotFound(derr) {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the daemon keeps container %s: %w", t.container, derr)
+		}
+		_, err = endRuntime(root, id, "")
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return errors.Join(err, os.RemoveAll(filepath.Join(root, id)))
+}
+
+// discardTimeout is longer than a daemon gives the OCI runtime to clean up after a dead shim, which is five seconds.
+const discardTimeout = 15 * time.Second
 
 // sweep also removes what a driver with another directory has left in our namespace.
 func (r *remote) sweep(ctx context.Context, known func(container string) bool) error {

@@ -28,7 +28,16 @@ func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(cont
 	if err != nil {
 		return err
 	}
-	defer old.leave()
+	err = d.operate(ctx, old, false, func(ctx context.Context) error { return d.restartEntered(ctx, old, n, secret) })
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("restart container %s: %w", id, ctx.Err())
+	}
+	return err
+}
+
+// restartEntered readies a container, whose op is held, for its next run.
+func (d *Driver) restartEntered(ctx context.Context, old *container, n int, secret func(context.Context) (runtime.Secrets, error)) error {
+	id := old.id
 	switch state := old.current(); {
 	case state == "":
 		return fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
@@ -41,6 +50,7 @@ func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(cont
 	}
 	var env runtime.Secrets
 	if secret != nil {
+		var err error
 		if env, err = secret(ctx); err != nil {
 			return fmt.Errorf("restart container %s: %w", id, err)
 		}
@@ -50,7 +60,8 @@ func (d *Driver) Restart(ctx context.Context, id string, n int, secret func(cont
 		return fmt.Errorf("restart container %s: %w", id, err)
 	}
 	defer leave() // when it is known to be there
-	c := &container{id: id, op: make(chan struct{}, 1), done: make(chan struct{}), record: old.record, restarts: n}
+	c := newContainer(id)
+	c.record, c.restarts = old.record, n
 	if err := d.recreate(ctx, c, env); err != nil {
 		return fmt.Errorf("restart container %s: %w", id, err)
 	}
@@ -72,11 +83,10 @@ func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secr
 	if s == nil {
 		return fmt.Errorf("sandbox %q: %w", spec.SandboxID, runtime.ErrNotFound)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.removed {
-		return fmt.Errorf("sandbox %q: %w", spec.SandboxID, runtime.ErrNotFound)
+	if err := s.enter(ctx); err != nil {
+		return err
 	}
+	defer s.leave()
 	img, err := d.unpackedImage(ctx, spec.Image)
 	if err != nil {
 		return err
@@ -85,7 +95,7 @@ func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secr
 	// come to the shim since.
 	err = os.Remove(filepath.Join(d.containerDir(c.id), shimExitFile))
 	if errors.Is(err, os.ErrNotExist) {
-		_, _, err = d.tasks.reclaim(ctx, c.target())
+		_, _, err = d.reclaim(ctx, c)
 	}
 	if err != nil {
 		return err
@@ -96,15 +106,21 @@ func (d *Driver) recreate(ctx context.Context, c *container, secret runtime.Secr
 	}
 	pid, err := d.createTask(ctx, s, c, resolved, img, true)
 	if err = errors.Join(err, release()); err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
 		created := createdRecord{At: time.Now(), PID: pid, Restarts: c.restarts}
 		if err = writeJSON(filepath.Join(d.containerDir(c.id), createdFile), created); err == nil {
 			c.state, c.pid = runtime.StateCreated, pid
 			return nil
 		}
 	}
-	undo, cancel := undoContext(ctx)
+	if errors.Is(context.Cause(ctx), runtime.ErrClosed) { // the next driver undoes it
+		return err
+	}
+	undo, cancel := d.undoContext(ctx)
 	defer cancel()
-	_, _, rerr := d.tasks.reclaim(undo, c.target())
+	_, _, rerr := d.reclaim(undo, c)
 	return errors.Join(err, rerr)
 }
 

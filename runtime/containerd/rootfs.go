@@ -3,13 +3,10 @@
 package containerd
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +18,6 @@ import (
 	"github.com/containerd/platforms"
 
 	"github.com/fardel-io/fardel/runtime"
-	"github.com/fardel-io/fardel/runtime/oci"
 )
 
 // ownerLabel is on every snapshot and container that we make in containerd.
@@ -92,35 +88,6 @@ func (d *Driver) removeSnapshot(ctx context.Context, snapshotter, key string) er
 	return nil
 }
 
-// accounts are the files of an image that say who its users are.
-type accounts struct{ passwd, group []byte }
-
-// user finds who a user of an image is. The image's files are read once per image, through a mount of its own.
-func (d *Driver) user(ctx context.Context, img unpacked, name string) (oci.User, error) {
-	d.accountsMu.Lock()
-	defer d.accountsMu.Unlock()
-	a, known := d.accounts[img.chainID]
-	if !known {
-		var err error
-		if a, err = d.readAccounts(ctx, img); err != nil {
-			return oci.User{}, err
-		}
-		d.accounts[img.chainID] = a
-	}
-	return oci.ResolveUser(name, bytes.NewReader(a.passwd), bytes.NewReader(a.group))
-}
-
-func (d *Driver) readAccounts(ctx context.Context, img unpacked) (a accounts, err error) {
-	err = d.insideImage(ctx, img, func(root string) error {
-		if a.passwd, err = readInside(root, "etc/passwd"); err != nil {
-			return err
-		}
-		a.group, err = readInside(root, "etc/group")
-		return err
-	})
-	return a, err
-}
-
 // insideImage calls f with a directory in which an image's file system can be read.
 func (d *Driver) insideImage(ctx context.Context, img unpacked, f func(root string) error) (err error) {
 	return d.insideImageFor(ctx, img, "", f)
@@ -151,32 +118,6 @@ func (d *Driver) insideImageFor(ctx context.Context, img unpacked, sandbox strin
 	}
 	defer func() { err = errors.Join(err, mount.UnmountAll(dir, 0)) }()
 	return f(dir)
-}
-
-// maxAccounts bounds the files of an image that are kept in memory.
-const maxAccounts = 1 << 20
-
-// readInside reads a file of an image. Symbolic links that lead out of it are not followed. nil if there is no such file.
-func readInside(dir, name string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	// An image may have a FIFO there, which would block.
-	info, err := root.Stat(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil, nil
-	}
-	f, err := root.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxAccounts))
 }
 
 func (d *Driver) tempDir() string { return filepath.Join(d.cfg.Dir, "tmp") }

@@ -5,6 +5,7 @@ package containerd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -22,39 +23,136 @@ import (
 
 // life is the time between the making of a driver and its Close. What runs in the background lives in it.
 type life struct {
-	spawn func(func(context.Context)) // runs a function in the background; not at all after stop
-	stop  func()                      // cancels them and waits until they have returned
+	spawn func(func(context.Context)) bool // runs a function in the background; not at all after stop
+	stop  func() bool                      // cancels them, waits until they have returned, and reports whether they have in time
 
 	stopped <-chan struct{} // closed when stop is called
+	gone    <-chan struct{} // closed when those that undo what they began have had their time
+
+	limit func(context.Context) (context.Context, context.CancelFunc) // a context that ends with gone
 }
 
+// closePatience is how long Close waits for calls that undo what they began, and closeLimit how long for those that have
+// been told to leave it to the next driver. What they ask of the kernel takes milliseconds.
+const (
+	closePatience = 5 * time.Second
+	closeLimit    = 2 * time.Second
+)
+
 func newLife() life {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	late, end := context.WithCancelCause(context.Background())
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	stopped := false
 	return life{
 		stopped: ctx.Done(),
-		spawn: func(f func(context.Context)) {
+		gone:    late.Done(),
+		limit: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			unhook := context.AfterFunc(late, func() { cancel(runtime.ErrClosed) })
+			return ctx, func() { unhook(); cancel(nil) }
+		},
+		spawn: func(f func(context.Context)) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			if stopped {
-				return
+				return false
 			}
 			group.Add(1)
 			go func() {
 				defer group.Done()
 				f(ctx)
 			}()
+			return true
 		},
-		stop: func() {
+		stop: func() bool {
 			mu.Lock()
+			again := stopped
 			stopped = true
 			mu.Unlock()
-			cancel()
-			group.Wait()
+			cancel(runtime.ErrClosed)
+			if again {
+				<-late.Done()
+				return true
+			}
+			returned := make(chan struct{})
+			go func() {
+				defer close(returned)
+				group.Wait()
+			}()
+			select {
+			case <-returned:
+			case <-time.After(closePatience):
+			}
+			end(runtime.ErrClosed)
+			select {
+			case <-returned:
+				return true
+			case <-time.After(closeLimit):
+				return false
+			}
 		},
 	}
+}
+
+// carry runs f in the background, and returns what it does, or when ctx ends or the driver is closed, whichever is first. f
+// has a context that ends with these, and undoes what it began then; and one that only Close ends. after is called when f
+// has returned, or if it cannot be run.
+func carry[T any](ctx context.Context, d *Driver, f func(work, life context.Context) (T, error), after func()) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	var none T
+	began := d.life.spawn(func(life context.Context) {
+		defer after()
+		work, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(life, func() { cancel(runtime.ErrClosed) })()
+		if work.Err() != nil { // what it does may have been done otherwise by now
+			done <- outcome{err: context.Cause(work)}
+			return
+		}
+		value, err := f(work, life)
+		done <- outcome{value, err}
+	})
+	if !began {
+		after()
+		return none, d.open()
+	}
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	case <-d.life.stopped:
+	}
+	select {
+	case o := <-done: // it was faster after all
+		return o.value, o.err
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	return none, fmt.Errorf("containerd %s: %w", d.cfg.Dir, runtime.ErrClosed)
+}
+
+// reply is what a call of the OCI runtime returned, and done when.
+type reply struct {
+	done chan struct{}
+	err  error
+}
+
+// ask calls f in the background.
+func ask(f func() error) *reply {
+	a := &reply{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.err = f()
+	}()
+	return a
 }
 
 // collect removes content and snapshots that nothing refers to any more, a while after it is told that there may be some.
@@ -115,6 +213,28 @@ func finishOn(signals <-chan os.Signal, w *spool.Writer) {
 	}()
 }
 
+// every calls f when a time has passed, and again each time that it has, until the returned function is called.
+func every(d time.Duration, f func()) (end func()) {
+	var timer *time.Timer
+	var mu sync.Mutex
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(d, func() {
+		f()
+		mu.Lock()
+		defer mu.Unlock()
+		if timer != nil {
+			timer.Reset(d)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		timer.Stop()
+		timer = nil
+	}
+}
+
 // split runs functions at the same time and returns when all have returned.
 func split(fs ...func()) {
 	var group sync.WaitGroup
@@ -124,10 +244,10 @@ func split(fs ...func()) {
 	group.Wait()
 }
 
-// each runs a function for all elements, some at a time, and returns their errors.
-func each[T any](list []T, f func(T) error) error {
+// each runs a function for all elements, so many at a time, and returns their errors.
+func each[T any](most int, list []T, f func(T) error) error {
 	var group errgroup.Group
-	group.SetLimit(8)
+	group.SetLimit(most)
 	errs := make([]error, len(list))
 	for i, e := range list {
 		group.Go(func() error { errs[i] = f(e); return nil })
@@ -150,10 +270,11 @@ func (d *Driver) waitExec(ctx context.Context, t target, sizes <-chan runtime.Wi
 		select {
 		case <-done:
 			return end, err
-		case <-d.life.stopped:
-			cancel()
-			<-done
-			return end, runtime.ErrClosed
+		case <-ctx.Done(): // of the driver's, when that is closed
+			if <-done; err == nil {
+				return end, nil
+			}
+			return end, context.Cause(ctx)
 		case size, ok := <-sizes:
 			if !ok {
 				sizes = nil

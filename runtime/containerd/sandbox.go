@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fardel-io/fardel/internal/cgroup"
@@ -20,9 +21,11 @@ type sandbox struct {
 	spec runtime.SandboxSpec
 
 	// mu is held for reading while a container is made in it and for writing while it is made or removed.
-	mu      sync.RWMutex
-	removed bool
-	pause   process // first process of the PID namespace that its containers share
+	mu       sync.RWMutex
+	made     bool // makeSandbox has succeeded
+	removed  bool
+	removing atomic.Int32 // calls that remove it: no container is made in it meanwhile
+	pause    process      // first process of the PID namespace that its containers share
 
 	ids   *sandboxIDs  // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
 	entry sync.RWMutex // see enterProcesses and startTracer
@@ -33,7 +36,13 @@ func (d *Driver) CreateSandbox(ctx context.Context, spec runtime.SandboxSpec) er
 	if err := d.checkSandbox(spec); err != nil {
 		return err
 	}
-	ctx = d.context(ctx)
+	_, err := carry(d.context(ctx), d, func(ctx, _ context.Context) (struct{}, error) {
+		return struct{}{}, d.createSandbox(ctx, spec)
+	}, func() {})
+	return err
+}
+
+func (d *Driver) createSandbox(ctx context.Context, spec runtime.SandboxSpec) error {
 	s, err := d.enterSandbox(spec)
 	if err != nil {
 		return err
@@ -42,9 +51,15 @@ func (d *Driver) CreateSandbox(ctx context.Context, spec runtime.SandboxSpec) er
 	if !sameSpec(s.spec, spec) {
 		return fmt.Errorf("sandbox %s: %w", spec.ID, runtime.ErrExists)
 	}
-	if err := d.makeSandbox(ctx, s); err != nil {
+	err = d.makeSandbox(ctx, s)
+	switch {
+	case err == nil:
+		s.made = true
+	case s.made:
+		return fmt.Errorf("create sandbox %s once more: %w", spec.ID, err)
+	default:
 		// What is half made goes when it is created again, removed, or at the next start.
-		cleanup, cancel := undoContext(ctx)
+		cleanup, cancel := d.undoContext(ctx)
 		defer cancel()
 		return errors.Join(fmt.Errorf("create sandbox %s: %w", spec.ID, err), d.destroySandbox(cleanup, s))
 	}
@@ -66,6 +81,9 @@ func (d *Driver) checkSandbox(spec runtime.SandboxSpec) error {
 	}
 	if spec.Size.CPU < 0 || spec.Size.Memory < 0 || spec.PIDs < 0 || spec.Storage < 0 {
 		return fmt.Errorf("sandbox %s: negative size: %w", spec.ID, runtime.ErrInvalid)
+	}
+	if spec.Scratch != "" && !filepath.IsAbs(spec.Scratch) {
+		return fmt.Errorf("sandbox %s: scratch %q is not an absolute path: %w", spec.ID, spec.Scratch, runtime.ErrInvalid)
 	}
 	if spec.NetNS != "" {
 		if _, err := os.Stat(spec.NetNS); err != nil {
@@ -97,6 +115,27 @@ func (d *Driver) enterSandbox(spec runtime.SandboxSpec) (*sandbox, error) {
 	}
 }
 
+// enter has the sandbox stay until leave, unless it is or was removed. Removal waits for those that are inside.
+func (s *sandbox) enter(ctx context.Context) error {
+	for s.removing.Load() == 0 {
+		if s.mu.TryRLock() { // a mutex takes no context
+			if !s.removed {
+				return nil
+			}
+			s.mu.RUnlock()
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("sandbox %q: %w", s.spec.ID, runtime.ErrNotFound)
+}
+
+func (s *sandbox) leave() { s.mu.RUnlock() }
+
 // makeSandbox may be repeated.
 func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	dir := d.sandboxDir(s.spec.ID)
@@ -114,7 +153,7 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	split(
 		func() { opened = d.tasks.openSandbox(ctx, s.spec.ID) },
 		func() {
-			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s))
+			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s), makeScratch(s.spec))
 		},
 	)
 	if err := errors.Join(opened, made); err != nil {
@@ -147,9 +186,20 @@ func (d *Driver) RemoveSandbox(ctx context.Context, id string) error {
 	if s == nil {
 		return nil
 	}
-	ctx = d.context(ctx)
-	if err := d.removeContainersOf(ctx, id); err != nil {
+	_, err := carry(d.context(ctx), d, func(ctx, _ context.Context) (struct{}, error) {
+		return struct{}{}, d.removeSandbox(ctx, s)
+	}, func() {})
+	if err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Driver) removeSandbox(ctx context.Context, s *sandbox) error {
+	s.removing.Add(1)
+	defer s.removing.Add(-1)
+	if err := d.removeContainersOf(ctx, s.spec.ID); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,21 +207,14 @@ func (d *Driver) RemoveSandbox(ctx context.Context, id string) error {
 		return nil
 	}
 	// One may have been added before the lock was ours.
-	if err := d.removeContainersOf(ctx, id); err != nil {
-		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	if err := d.removeContainersOf(ctx, s.spec.ID); err != nil {
+		return err
 	}
-	if err := d.destroySandbox(ctx, s); err != nil {
-		return fmt.Errorf("remove sandbox %s: %w", id, err)
-	}
-	return nil
+	return d.destroySandbox(ctx, s)
 }
 
 func (d *Driver) removeContainersOf(ctx context.Context, id string) error {
-	var errs []error
-	for _, c := range d.containersOf(id) {
-		errs = append(errs, d.RemoveContainer(ctx, c))
-	}
-	return errors.Join(errs...)
+	return each(8, d.containersOf(id), func(c string) error { return d.RemoveContainer(ctx, c) })
 }
 
 // destroySandbox removes what makeSandbox made, the record last. s is locked.
@@ -192,6 +235,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		return err
 	}
 	if err := d.leaveUserNS(s); err != nil {
+		return err
+	}
+	if err := removeScratch(s.spec); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {

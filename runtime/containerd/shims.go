@@ -374,7 +374,8 @@ func (s *shims) reclaim(ctx context.Context, t target) (ended, bool, error) {
 	}
 	bundle := s.bundle(t)
 	cmd := exec.CommandContext(ctx, s.runtime, "--root", filepath.Join(s.runtimeRoot(), s.namespace), "delete", "--force", t.container)
-	if out, err := cmd.CombinedOutput(); err != nil && ctx.Err() == nil {
+	cmd.WaitDelay = time.Second // for what it has started and still has its output
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return ended{}, false, fmt.Errorf("delete container %s: %w: %s", t.container, err, lastLine(string(out)))
 	}
 	if err := mount.UnmountRecursive(filepath.Join(bundle, "rootfs"), 0); err != nil {
@@ -405,30 +406,25 @@ func (s *shims) sweep(_ context.Context, known func(container string) bool) erro
 	return nil
 }
 
-// reclaimPatience is how long a shim has to end a container that nobody wants. What it asks of the OCI runtime takes less
-// than a second.
-const reclaimPatience = time.Minute
-
-// reclaimFromShim reports false without error if the shim is dead or does not know the task. One that does not answer is
-// ended: a host program that opens must get on, whatever its predecessor left.
+// reclaimFromShim reports false without error if the shim is dead or does not know the task.
 func (s *shims) reclaimFromShim(ctx context.Context, t target) (ended, bool, error) {
 	sh, err := s.shim(t)
 	if err != nil {
 		return ended{}, false, nil
 	}
-	patient, cancel := context.WithTimeout(ctx, reclaimPatience)
-	defer cancel()
-	end, known, err := sh.reclaim(patient, s, t)
-	if err == nil || patient.Err() == nil || ctx.Err() != nil {
-		return end, known, err
-	}
-	return ended{}, false, sh.process.kill()
+	return sh.reclaim(ctx, s, t)
 }
 
 func (sh *shim) reclaim(ctx context.Context, s *shims, t target) (ended, bool, error) {
-	_, err := sh.Kill(ctx, &taskapi.KillRequest{ID: t.container, Signal: uint32(syscall.SIGKILL), All: true})
-	if err == nil {
-		_, err = sh.Wait(ctx, &taskapi.WaitRequest{ID: t.container})
+	// The OCI runtime is not asked to kill what has been killed and is about to be found to have ended.
+	short, cancel := context.WithTimeout(ctx, endPatience)
+	_, err := sh.Wait(short, &taskapi.WaitRequest{ID: t.container})
+	cancel()
+	if err != nil {
+		_, err = sh.Kill(ctx, &taskapi.KillRequest{ID: t.container, Signal: uint32(syscall.SIGKILL), All: true})
+		if err == nil {
+			_, err = sh.Wait(ctx, &taskapi.WaitRequest{ID: t.container})
+		}
 	}
 	resp, derr := sh.Delete(ctx, &taskapi.DeleteRequest{ID: t.container})
 	switch derr = s.native(t, derr); {
@@ -441,6 +437,36 @@ func (sh *shim) reclaim(ctx context.Context, s *shims, t target) (ended, bool, e
 }
 
 func (s *shims) forget(context.Context, target) error { return nil }
+
+func (s *shims) runtimeID(container string) string { return container }
+
+func (s *shims) abandon(t target) error {
+	s.mu.Lock()
+	sh := s.open[t.sandbox]
+	delete(s.open, t.sandbox)
+	s.mu.Unlock()
+	if sh == nil {
+		return nil
+	}
+	err := sh.process.kill()
+	return errors.Join(err, sh.client.Close())
+}
+
+func (s *shims) discard(_ context.Context, t target) error {
+	root := filepath.Join(s.runtimeRoot(), s.namespace)
+	for _, pattern := range []string{t.container, t.container + "_sandbox:*"} { // a directory, or gVisor's files
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if err := os.RemoveAll(f); err != nil {
+				return err
+			}
+		}
+	}
+	return mount.UnmountRecursive(filepath.Join(s.bundle(t), "rootfs"), 0)
+}
 
 func (s *shims) exec(ctx context.Context, t target, p *specs.Process, streams cio.Config) error {
 	sh, err := s.shim(t)

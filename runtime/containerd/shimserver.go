@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func serveShim(args []string) {
 }
 
 func runShim(args []string) error {
-	if len(args) < 1 {
+	if len(args) < 3 {
 		return fmt.Errorf("%s is started by the library, not by hand", shimName)
 	}
 	// A shim is idle most of its life, and there is one per task: memory is worth more than speed.
@@ -78,7 +79,7 @@ func runShim(args []string) error {
 	if err != nil {
 		return err
 	}
-	taskapi.RegisterTTRPCTaskService(server, newShimService(service))
+	taskapi.RegisterTTRPCTaskService(server, newShimService(service, filepath.Join(args[2], "runc", args[0])))
 	return serve(ctx, server, listener, signals)
 }
 
@@ -92,23 +93,26 @@ func (noEvents) Close() error { return nil }
 // shimService is containerd's task service with what it lacks for our use.
 type shimService struct {
 	taskapi.TTRPCTaskService
+	root string // of the OCI runtime
 
 	mu       sync.Mutex
 	logs     map[string]*containerLog // by container
 	creating map[string]chan struct{} // by container; closed when it is made, or not
 }
 
-func newShimService(s taskapi.TTRPCTaskService) *shimService {
-	return &shimService{TTRPCTaskService: s, logs: map[string]*containerLog{}, creating: map[string]chan struct{}{}}
+func newShimService(s taskapi.TTRPCTaskService, root string) *shimService {
+	return &shimService{TTRPCTaskService: s, root: root, logs: map[string]*containerLog{}, creating: map[string]chan struct{}{}}
 }
 
 // Create also lets a container write to a spool, for which containerd is given FIFOs.
 //
 // This and other requests that have the OCI runtime run are carried out to their end also when the host program dies and
 // its connection with it, which would kill the runtime half-way: one killed while it starts a container leaves it
-// running and on record as not started, and the next start would wait for good.
+// running and on record as not started, and the next start would wait for good. One that hangs is ended in the end, whether
+// there is a host program or not.
 func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*taskapi.CreateTaskResponse, error) {
 	ctx = context.WithoutCancel(ctx)
+	defer s.bound(r.ID, "")()
 	defer s.beginCreate(r.ID)()
 	uri, err := url.Parse(r.Stdout)
 	if err != nil || uri.Scheme != spoolScheme {
@@ -128,6 +132,19 @@ func (s *shimService) Create(ctx context.Context, r *taskapi.CreateTaskRequest) 
 	s.logs[r.ID] = l
 	return resp, nil
 }
+
+// bound has the OCI runtime's processes end that work on a container, or on one process of it, when they have not in time.
+// The returned function says that they have.
+func (s *shimService) bound(id, exec string) (ended func()) {
+	return every(shimPatience, func() {
+		if _, err := endRuntime(s.root, id, exec); err != nil {
+			log.L.WithError(err).Error("end the OCI runtime at work on container " + id)
+		}
+	})
+}
+
+// shimPatience is longer than that of a driver, which undoes what there is, too.
+const shimPatience = callTimeout + 2*callPatience
 
 // beginCreate notes that a container is being made. The returned function ends that.
 func (s *shimService) beginCreate(id string) (end func()) {
@@ -172,6 +189,7 @@ func (s *shimService) State(ctx context.Context, r *taskapi.StateRequest) (*task
 
 // Start is carried out to its end.
 func (s *shimService) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.StartResponse, error) {
+	defer s.bound(r.ID, r.ExecID)()
 	return s.TTRPCTaskService.Start(context.WithoutCancel(ctx), r)
 }
 
@@ -180,11 +198,13 @@ func (s *shimService) Kill(ctx context.Context, r *taskapi.KillRequest) (*emptyp
 	if err := s.awaitCreate(ctx, r.ID); err != nil {
 		return nil, err
 	}
+	defer s.bound(r.ID, r.ExecID)()
 	return s.TTRPCTaskService.Kill(context.WithoutCancel(ctx), r)
 }
 
 // Delete returns when the output is in the spool. What is still in the pipes does not wait for room in it.
 func (s *shimService) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
+	defer s.bound(r.ID, r.ExecID)()
 	if r.ExecID != "" {
 		return s.TTRPCTaskService.Delete(context.WithoutCancel(ctx), r)
 	}

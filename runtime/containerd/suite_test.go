@@ -63,8 +63,7 @@ func guestImage(t testing.TB, ref string, cfg runtime.Image) *image.Image {
 }
 
 // published makes images that Pull finds in a registry: the guest, and a layer of its own for each.
-func published(t *testing.T) func(context.Context, string, int) (string, error) {
-	r := sync.OnceValue(func() *testRegistry { return newRegistry(t, false) })
+func published(t *testing.T, r *testRegistry) func(context.Context, string, int) (string, error) {
 	return func(_ context.Context, name string, size int) (string, error) {
 		file, err := guest()
 		if err != nil {
@@ -75,8 +74,8 @@ func published(t *testing.T) func(context.Context, string, int) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		r().push(t, name+":1", img)
-		return r().host + "/" + name + ":1", nil
+		r.push(t, name+":1", img)
+		return r.host + "/" + name + ":1", nil
 	}
 }
 
@@ -189,7 +188,8 @@ func TestEmbedSuite(t *testing.T) {
 // embedSuite runs the suite with an OCI runtime.
 func embedSuite(t *testing.T, ociRuntime string, lacks ...runtimetest.Feature) {
 	runtimetest.Run(t, func(t *testing.T) runtimetest.Fixture {
-		cfg := Config{Dir: t.TempDir(), Owner: fmt.Sprintf("suite-%d", os.Getpid()), Runtime: ociRuntime}
+		cfg, r := Config{Dir: t.TempDir(), Owner: fmt.Sprintf("suite-%d", os.Getpid()), Runtime: ociRuntime}, newRegistry(t, false)
+		named(r)(&cfg)
 		d := openWith(t, cfg)
 		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
@@ -202,7 +202,7 @@ func embedSuite(t *testing.T, ociRuntime string, lacks ...runtimetest.Feature) {
 				d = openWith(t, cfg)
 				return d
 			},
-			Publish:   published(t),
+			Publish:   published(t, r),
 			Leftovers: func(ctx context.Context) ([]string, error) { return leftovers(ctx, d) },
 			Lacks:     lacks,
 		}
@@ -248,9 +248,13 @@ func startDaemon(t *testing.T, path string) string {
 	return socket
 }
 
-func openConnected(t *testing.T, socket, dir, owner string) *Driver {
+func openConnected(t *testing.T, socket, dir, owner string, change ...func(*Config)) *Driver {
 	t.Helper()
-	d, err := Connect(t.Context(), socket, Config{Owner: owner, Dir: dir, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	cfg := Config{Owner: owner, Dir: dir, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, f := range change {
+		f(&cfg)
+	}
+	d, err := Connect(t.Context(), socket, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +266,8 @@ func testDaemon(t *testing.T, path string) {
 	n := 0
 	runtimetest.Run(t, func(t *testing.T) runtimetest.Fixture {
 		n++
-		dir, owner := t.TempDir(), fmt.Sprintf("suite-%d-%d", os.Getpid(), n)
-		d := openConnected(t, socket, dir, owner)
+		dir, owner, r := t.TempDir(), fmt.Sprintf("suite-%d-%d", os.Getpid(), n), newRegistry(t, false)
+		d := openConnected(t, socket, dir, owner, named(r))
 		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
 			Driver:   d,
@@ -272,10 +276,10 @@ func testDaemon(t *testing.T, path string) {
 				if err := d.Close(); err != nil {
 					t.Fatal(err)
 				}
-				d = openConnected(t, socket, dir, owner)
+				d = openConnected(t, socket, dir, owner, named(r))
 				return d
 			},
-			Publish:   published(t),
+			Publish:   published(t, r),
 			Leftovers: func(ctx context.Context) ([]string, error) { return leftovers(ctx, d) },
 		}
 	})

@@ -20,6 +20,7 @@ type tasks interface {
 	sandboxes
 	lives
 	remains
+	breaks
 	execs
 }
 
@@ -55,6 +56,16 @@ type remains interface {
 	forget(ctx context.Context, t target) error
 	// sweep removes what there is of containers that are not known.
 	sweep(ctx context.Context, known func(container string) bool) error
+}
+
+// breaks is how that goes on without the help of what runs the tasks, or of the OCI runtime.
+type breaks interface {
+	// runtimeID is the name that a container has with the OCI runtime.
+	runtimeID(container string) string
+	// abandon ends what runs a task and does not answer, with all else that it runs. Calls that wait for it return.
+	abandon(t target) error
+	// discard removes what the OCI runtime has left of a task whose processes have been killed.
+	discard(ctx context.Context, t target) error
 }
 
 // execs is what further processes need beyond their life.

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -267,6 +270,28 @@ func (ids *sandboxIDs) host(id uint32) int {
 		id = nobodyInside
 	}
 	return int(ids.First + id)
+}
+
+// tmpfsOptions are those of a new file system that is mounted for a sandbox from outside of its user namespace, where users
+// and groups have other numbers: it is the sandbox's root's, or of whom the options name.
+func (ids *sandboxIDs) tmpfsOptions(m specs.Mount) []string {
+	if ids == nil || m.Type != "tmpfs" {
+		return m.Options
+	}
+	owner := map[string]uint32{"uid": 0, "gid": 0}
+	options := slices.DeleteFunc(slices.Clone(m.Options), func(option string) bool {
+		key, value, _ := strings.Cut(option, "=")
+		if _, isOwner := owner[key]; !isOwner {
+			return false
+		}
+		id, err := strconv.ParseUint(value, 10, 32)
+		if err != nil { // whom nobody can be
+			id = nobodyInside
+		}
+		owner[key] = uint32(id)
+		return true
+	})
+	return append(options, fmt.Sprintf("uid=%d", ids.host(owner["uid"])), fmt.Sprintf("gid=%d", ids.host(owner["gid"])))
 }
 
 // idsOf is what IDs a sandbox has, nil if it has no user namespace.

@@ -33,9 +33,9 @@ var (
 func testIDs() *IDRange { return new(IDRange(userns.Default())) }
 
 // openUserNS opens a driver with user namespaces, or says what is missing for them.
-func openUserNS(t testing.TB, dir, owner string) *Driver {
+func openUserNS(t testing.TB, dir, owner string, options ...func(*Config)) *Driver {
 	t.Helper()
-	d, err := Embed(t.Context(), Config{Owner: owner, Dir: dir, Runtime: *usernsRuntime, UserNamespaces: testIDs()})
+	d, err := Embed(t.Context(), usernsConfig(dir, owner, options))
 	if errors.Is(err, runtime.ErrUnsupported) {
 		lane.Missing(t, err.Error())
 	}
@@ -43,6 +43,14 @@ func openUserNS(t testing.TB, dir, owner string) *Driver {
 		t.Fatal(err)
 	}
 	return d
+}
+
+func usernsConfig(dir, owner string, options []func(*Config)) Config {
+	cfg := Config{Owner: owner, Dir: dir, Runtime: *usernsRuntime, UserNamespaces: testIDs()}
+	for _, set := range options {
+		set(&cfg)
+	}
+	return cfg
 }
 
 // offline is a driver whose containers have a network of their own each where their sandbox has none: the suite's are in the
@@ -60,9 +68,9 @@ func (o offline) CreateContainer(ctx context.Context, spec runtime.ContainerSpec
 }
 
 // connectUserNS is openUserNS for a daemon.
-func connectUserNS(t testing.TB, socket, dir, owner string) *Driver {
+func connectUserNS(t testing.TB, socket, dir, owner string, options ...func(*Config)) *Driver {
 	t.Helper()
-	d, err := Connect(t.Context(), socket, Config{Owner: owner, Dir: dir, Runtime: *usernsRuntime, UserNamespaces: testIDs()})
+	d, err := Connect(t.Context(), socket, usernsConfig(dir, owner, options))
 	if errors.Is(err, runtime.ErrUnsupported) {
 		lane.Missing(t, err.Error())
 	}
@@ -84,7 +92,9 @@ func TestUserNSConnectSuite(t *testing.T) {
 	lane.Root(t)
 	needSuite(t)
 	socket := startDaemon(t, os.Getenv("FARDEL_CONTAINERD"))
-	usernsSuite(t, func(t testing.TB, dir, owner string) *Driver { return connectUserNS(t, socket, dir, owner) })
+	usernsSuite(t, func(t testing.TB, dir, owner string, options ...func(*Config)) *Driver {
+		return connectUserNS(t, socket, dir, owner, options...)
+	})
 }
 
 func needSuite(t *testing.T) {
@@ -94,12 +104,13 @@ func needSuite(t *testing.T) {
 	}
 }
 
-func usernsSuite(t *testing.T, open func(t testing.TB, dir, owner string) *Driver) {
+func usernsSuite(t *testing.T, open func(t testing.TB, dir, owner string, options ...func(*Config)) *Driver) {
 	n := 0
 	runtimetest.Run(t, func(t *testing.T) runtimetest.Fixture {
 		n++
 		dir, owner := t.TempDir(), fmt.Sprintf("userns-%d-%d", os.Getpid(), n)
-		d := open(t, dir, owner)
+		r := newRegistry(t, false)
+		d := open(t, dir, owner, named(r))
 		netns, link := ownedNetNS(t)
 		t.Cleanup(func() { closeEmpty(t, d) })
 		return runtimetest.Fixture{
@@ -109,10 +120,10 @@ func usernsSuite(t *testing.T, open func(t testing.TB, dir, owner string) *Drive
 				if err := d.Close(); err != nil {
 					t.Fatal(err)
 				}
-				d = open(t, dir, owner)
+				d = open(t, dir, owner, named(r))
 				return offline{d}
 			},
-			Publish: published(t), NetNS: netns, NetNSLink: link,
+			Publish: published(t, r), NetNS: netns, NetNSLink: link,
 			Leftovers: func(ctx context.Context) ([]string, error) {
 				names, err := leftovers(ctx, d)
 				roots, _ := filepath.Glob(d.rootsDir("*"))

@@ -235,7 +235,7 @@ func needsOverlay() error {
 // needsIDMap says which file system cannot be mounted with other owners.
 func needsIDMap(path string, err error) error {
 	kind := "its file system"
-	if m := mountOf(path); m != "" {
+	if m := kindOf(path); m != "" {
 		kind = m
 	}
 	return &runtime.UnsupportedError{
@@ -244,8 +244,8 @@ func needsIDMap(path string, err error) error {
 	}
 }
 
-// mountOf is the type of the file system that a path is on, "" if that cannot be told.
-func mountOf(path string) string {
+// kindOf is the type of the file system that a path is on, "" if that cannot be told.
+func kindOf(path string) string {
 	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(path))
 	if err != nil {
 		return ""

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -150,7 +151,28 @@ type copies struct {
 	held map[string]chan struct{}
 }
 
-func (c *copies) lock(dir string) (unlock func()) {
+// lock waits for the copies into some directories. It takes them in one order, whatever theirs is, and each once.
+func (c *copies) lock(ctx context.Context, dirs []string) (unlock func(), err error) {
+	dirs = slices.Clone(dirs)
+	slices.Sort(dirs)
+	var undo []func()
+	unlock = func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+	for _, dir := range slices.Compact(dirs) {
+		one, err := c.lockOne(ctx, dir)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		undo = append(undo, one)
+	}
+	return unlock, nil
+}
+
+func (c *copies) lockOne(ctx context.Context, dir string) (unlock func(), err error) {
 	for {
 		c.mu.Lock()
 		held := c.held[dir]
@@ -166,20 +188,34 @@ func (c *copies) lock(dir string) (unlock func()) {
 				defer c.mu.Unlock()
 				delete(c.held, dir)
 				close(mine)
-			}
+			}, nil
 		}
 		c.mu.Unlock()
-		<-held
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for a copy into %s: %w", dir, ctx.Err())
+		}
 	}
 }
 
 // populate copies from an image into the directories that are empty, or that an earlier copy did not complete, with owners
 // as they are for a sandbox with a user namespace if one is named.
 func (d *Driver) populate(ctx context.Context, img unpacked, sandbox string, into []copyInto) error {
+	if len(into) == 0 {
+		return nil
+	}
+	var dirs []string
+	for _, c := range into {
+		dirs = append(dirs, c.dir)
+	}
+	unlock, err := d.copies.lock(ctx, dirs)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	var missing []copyInto
 	for _, c := range into {
-		unlock := d.copies.lock(c.dir)
-		defer unlock()
 		needed, err := needsCopy(c.dir)
 		if err != nil {
 			return err
@@ -193,6 +229,13 @@ func (d *Driver) populate(ctx context.Context, img unpacked, sandbox string, int
 	}
 	return d.insideImageFor(ctx, img, sandbox, func(root string) error {
 		for _, c := range missing {
+			needed, err := needsCopy(c.dir) // one volume may be at two places
+			if err != nil {
+				return err
+			}
+			if !needed {
+				continue
+			}
 			if err := copyFromImage(ctx, root, c); err != nil {
 				return fmt.Errorf("copy %s of image %s: %w", c.image, img.Name, err)
 			}

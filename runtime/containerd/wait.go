@@ -48,6 +48,7 @@ func (d *Driver) watch(ctx context.Context, c *container) {
 	if ctx.Err() != nil {
 		return
 	}
+	close(c.seen)
 	c.starting.Lock()
 	defer c.starting.Unlock()
 	if err != nil {
@@ -91,14 +92,19 @@ func (d *Driver) conclude(ctx context.Context, c *container, end ended, waitErr 
 		noted = true
 	}
 	if known {
-		if err := d.whenBack(ctx, func() error { return d.tasks.delete(ctx, c.target()) }); err == nil || errdefs.IsNotFound(err) {
+		err := d.whenBack(ctx, func() error {
+			return d.call(ctx, call{target: c.target(), ends: true, soon: c.hurried}, func(ctx context.Context) error {
+				return d.tasks.delete(ctx, c.target())
+			})
+		})
+		if err == nil || errdefs.IsNotFound(err) {
 			return exit, errors.Join(errs...)
 		} else if ctx.Err() != nil {
 			return exit, err
 		}
 	}
 	oom := d.oomKilled(c)
-	end, known, err = d.tasks.reclaim(ctx, c.target())
+	end, known, err = d.reclaim(ctx, c)
 	errs = append(errs, err)
 	if ctx.Err() != nil || noted {
 		return exit, errors.Join(errs...)

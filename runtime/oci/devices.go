@@ -11,8 +11,9 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 )
 
-// deviceRules are Docker's: nothing but null, zero, full, random, urandom, tty, console, ptmx and pseudo-terminals, and
-// mknod of anything, which is of no use without access.
+// deviceRules are Docker's but for the console: nothing but null, zero, full, random, urandom, tty, ptmx and pseudo-terminals,
+// and mknod of anything, which is of no use without access. 5:1 is the system console of the machine, where an operator types
+// passwords; /dev/console in a container is a pseudo-terminal.
 func deviceRules(c runtime.ContainerSpec) []specs.LinuxDeviceCgroup {
 	if c.Privileged {
 		return []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
@@ -23,7 +24,7 @@ func deviceRules(c runtime.ContainerSpec) []specs.LinuxDeviceCgroup {
 		{Allow: true, Type: "b", Access: "m"},
 	}
 	for _, d := range []struct{ major, minor int64 }{
-		{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1},
+		{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1},
 	} {
 		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &d.major, Minor: &d.minor, Access: "rwm"})
 	}

@@ -64,7 +64,7 @@ func TestLimitsBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := spec.Process.Rlimits[0]; got.Hard != 20000 || got.Soft != 20000 {
+	if got := spec.Process.Rlimits[1]; got.Hard != 20000 || got.Soft != 20000 {
 		t.Errorf("default nofile is %d:%d, want what the host allows", got.Soft, got.Hard)
 	}
 	if got := *spec.Process.OOMScoreAdj; got != 200 {

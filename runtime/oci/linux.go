@@ -9,16 +9,6 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 )
 
-// Paths that show or change the host, as Docker has them. Those that a kernel lacks are skipped by OCI runtimes.
-var (
-	maskedPaths = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
-		"/sys/firmware",
-	}
-	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-)
-
 // ipcSysctls belong to the IPC namespace; together with fs.mqueue.* and net.* they are what ECS's systemControls allow.
 var ipcSysctls = []string{
 	"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
@@ -44,7 +34,13 @@ func linux(c runtime.ContainerSpec, s runtime.SandboxSpec, o Options) (*specs.Li
 		return nil, err
 	}
 	if !c.Privileged {
-		l.MaskedPaths, l.ReadonlyPaths = slices.Clone(maskedPaths), slices.Clone(readonlyPaths)
+		if l.MaskedPaths, err = masked(c, o); err != nil {
+			return nil, err
+		}
+		l.ReadonlyPaths = slices.Clone(readonlyPaths)
+		if !o.CgroupV2 { // the tmpfs that the hierarchies are mounted in stays writable, whatever its options say
+			l.ReadonlyPaths = append(l.ReadonlyPaths, "/sys/fs/cgroup")
+		}
 	}
 	return l, nil
 }

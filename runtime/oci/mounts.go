@@ -16,6 +16,10 @@ import (
 // defaultSharedMemory is Docker's size of /dev/shm.
 const defaultSharedMemory = task.MiB(64)
 
+// terminals are how many pseudo-terminals a container has at most. The kernel's limit is one for the whole machine, 4096
+// unless it is changed, and somebody's Exec would have to do without.
+const terminals = "256"
+
 func defaultMounts(c runtime.ContainerSpec) []specs.Mount {
 	shm := c.SharedMemory
 	if shm == 0 {
@@ -30,7 +34,7 @@ func defaultMounts(c runtime.ContainerSpec) []specs.Mount {
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{
 			Destination: "/dev/pts", Type: "devpts", Source: "devpts",
-			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"},
+			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=" + terminals},
 		},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}},
 		{
@@ -84,7 +88,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 	}
 	own := make([]specs.Mount, 0, len(c.Mounts)+len(c.Tmpfs)+1)
 	for _, m := range c.Mounts {
-		target, err := destination(c, m.Destination)
+		target, err := destination(c, m.Destination, runtime.MayMountHostPath)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +104,7 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 		})
 	}
 	for _, t := range c.Tmpfs {
-		target, err := destination(c, t.ContainerPath)
+		target, err := destination(c, t.ContainerPath, runtime.MayMountTmpfs)
 		if err != nil {
 			return nil, err
 		}
@@ -113,9 +117,9 @@ func ownMounts(c runtime.ContainerSpec) ([]specs.Mount, error) {
 	return own, nil
 }
 
-// destination checks and cleans a path to mount at. /proc and /sys hold what the masks protect: something mounted over
-// them would take the protection away.
-func destination(c runtime.ContainerSpec, p string) (string, error) {
+// destination checks and cleans a path to mount at. /proc and /sys hold what the masks protect, and /dev what OCI runtimes
+// mask with: something mounted over them would take the protection away.
+func destination(c runtime.ContainerSpec, p string, may func(string) bool) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", invalid(c, "mount at %q: not an absolute path", p)
 	}
@@ -123,7 +127,7 @@ func destination(c runtime.ContainerSpec, p string) (string, error) {
 	if clean == "/" {
 		return "", invalid(c, "mount at /: the image is there")
 	}
-	if clean == "/proc" || strings.HasPrefix(clean, "/proc/") || clean == "/sys" {
+	if !may(clean) {
 		return "", invalid(c, "mount at %s: the kernel's file system is there", clean)
 	}
 	return clean, nil

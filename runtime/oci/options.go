@@ -16,6 +16,10 @@ type Options struct {
 	CgroupV2         bool // the unified hierarchy is in use
 	NoSwapAccounting bool // the kernel cannot limit swap (cgroup v1 without memory.memsw.*)
 
+	AppArmorProfile string // of containers that name none and are not privileged; "" is none
+
+	Throttling []string // what ThrottlingCounters has found
+
 	Limits Limits // of the process that starts the OCI runtime, see ProcessLimits
 
 	// Devices returns the device nodes of the host at a path, or below it if it is a directory, with Path as on the
@@ -28,4 +32,5 @@ type User struct {
 	UID            uint32
 	GID            uint32
 	AdditionalGIDs []uint32 // supplementary groups, ascending, without GID
+	Home           string   // directory that HOME is set to where nothing else sets it; "" is "/"
 }

@@ -54,13 +54,39 @@ func process(c runtime.ContainerSpec, s runtime.SandboxSpec, img runtime.Image, 
 		Terminal:        c.Terminal,
 		User:            specs.User{UID: o.User.UID, GID: o.User.GID, AdditionalGids: groups(o.User)},
 		Args:            args,
-		Env:             env,
+		Env:             withHome(env, o.User),
 		Cwd:             path.Clean(dir),
 		Capabilities:    capabilities,
 		Rlimits:         rlimits,
 		NoNewPrivileges: c.NoNewPrivileges,
+		ApparmorProfile: appArmorProfile(c, o),
 		OOMScoreAdj:     &score,
 	}, nil
+}
+
+// withHome sets HOME where it is not set, or empty, to what Docker sets it to. OCI runtimes do so, too, for which they read
+// /etc/passwd in the container: a file that the container may have made a FIFO of, and that they wait for then.
+func withHome(env []string, u User) []string {
+	home := "HOME=" + firstOf(u.Home, "/")
+	for i, entry := range env {
+		if value, found := strings.CutPrefix(entry, "HOME="); found {
+			if value == "" {
+				env[i] = home
+			}
+			return env
+		}
+	}
+	return append(env, home)
+}
+
+func appArmorProfile(c runtime.ContainerSpec, o Options) string {
+	switch {
+	case c.AppArmorProfile == "unconfined":
+		return ""
+	case c.AppArmorProfile == "" && !c.Privileged:
+		return o.AppArmorProfile
+	}
+	return c.AppArmorProfile
 }
 
 // groups are the supplementary ones with the primary one among them: without it a program could leave its primary group
@@ -80,11 +106,15 @@ func firstOf(values ...string) string {
 	return ""
 }
 
-// rlimits are sorted by name, nofile always among them: the default is what the host allows if that is less, and a limit
-// that was asked for is an error then.
+// rlimits are sorted by name, core and nofile always among them. The default of nofile is what the host allows if that is
+// less, and a limit that was asked for is an error then. Nobody dumps core unless the definition says how much: the files are
+// as large as the process, wherever the host's core_pattern puts them. What that pipes to a program has no limit.
 func rlimits(c runtime.ContainerSpec, host Limits) ([]specs.POSIXRlimit, error) {
 	files := min(defaultNoFile, host.allowed("nofile"))
-	limits := map[string]specs.POSIXRlimit{"nofile": {Type: "RLIMIT_NOFILE", Soft: files, Hard: files}}
+	limits := map[string]specs.POSIXRlimit{
+		"core":   {Type: "RLIMIT_CORE"},
+		"nofile": {Type: "RLIMIT_NOFILE", Soft: files, Hard: files},
+	}
 	for _, u := range c.Ulimits {
 		if !slices.Contains(ulimitNames, u.Name) {
 			return nil, invalid(c, "unknown ulimit %q: want one of %s", u.Name, strings.Join(ulimitNames, ", "))

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"slices"
+	"syscall"
 
 	"github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -14,11 +15,28 @@ func seccompProfile(spec *specs.Spec) (*specs.LinuxSeccomp, error) {
 	if err != nil || profile == nil {
 		return profile, err
 	}
-	profile.Syscalls = mergeValues(profile.Syscalls)
+	profile.Syscalls = withoutSocketcall(mergeValues(profile.Syscalls))
 	// Distributions' kernels are built without the x32 ABI or start with it off. A process that tries it is killed, as
 	// for every architecture that is not listed.
 	profile.Architectures = slices.DeleteFunc(profile.Architectures, func(a specs.Arch) bool { return a == specs.ArchX32 })
 	return profile, nil
+}
+
+// withoutSocketcall turns down the call by which 32-bit programs made sockets before Linux 4.3. Its arguments are in memory,
+// where a filter does not see them, so that with it every family of sockets is allowed that the kernel has, AF_ALG and
+// AF_VSOCK among them. Leaving it out is not enough: libseccomp allows it as another form of each call that is allowed, and
+// only a rule without conditions replaces that. The price is 32-bit programs that use it: those of Go, and those with a
+// glibc before 2.23.
+func withoutSocketcall(rules []specs.LinuxSyscall) []specs.LinuxSyscall {
+	var kept []specs.LinuxSyscall
+	for _, r := range rules {
+		r.Names = slices.DeleteFunc(slices.Clone(r.Names), func(name string) bool { return name == "socketcall" })
+		if len(r.Names) > 0 {
+			kept = append(kept, r)
+		}
+	}
+	// Another answer than the profile's default, which is why OCI runtimes do not leave the rule out.
+	return append(kept, specs.LinuxSyscall{Names: []string{"socketcall"}, Action: specs.ActErrno, ErrnoRet: new(uint(syscall.ENOSYS))})
 }
 
 // mergeValues replaces rules that allow one value each of a system call's argument by rules for blocks of values. The

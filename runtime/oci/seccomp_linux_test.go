@@ -52,6 +52,26 @@ func TestMergedProfileSaysTheSame(t *testing.T) {
 	}
 }
 
+// TestProfileHasNoSocketcall has the whole profile, of which 32-bit programs are a part.
+func TestProfileHasNoSocketcall(t *testing.T) {
+	profile, err := seccompProfile(&specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(profile.Architectures, specs.ArchX86) && profile.Architectures[0] == specs.ArchX86_64 {
+		t.Errorf("architectures %v", profile.Architectures)
+	}
+	const unixDomain, ciphers, hypervisor = 1, 38, 40
+	for _, family := range []uint64{unixDomain, ciphers, hypervisor} {
+		if permits(profile.Syscalls, "socketcall", 1) || permits(profile.Syscalls, "socket", family) != (family == unixDomain) {
+			t.Errorf("sockets of family %d are allowed, or those of AF_UNIX are not", family)
+		}
+	}
+	if !permits(profile.Syscalls, "connect", 0) {
+		t.Error("more than socketcall is gone")
+	}
+}
+
 func TestBlocks(t *testing.T) {
 	for name, values := range map[string][]uint64{
 		"none": nil, "one": {5}, "twice": {5, 5}, "pair": {4, 5}, "not aligned": {5, 6}, "all": {0, 1, 2, 3, 4, 5, 6, 7},

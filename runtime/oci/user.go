@@ -31,7 +31,7 @@ func ResolveUser(user string, passwd, group io.Reader) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("user %q: %w", user, err)
 	}
-	u := User{UID: account.uid, GID: account.gid}
+	u := User{UID: account.uid, GID: account.gid, Home: account.home}
 	if hasGroup {
 		if u.GID, err = findGroup(groupName, group); err != nil {
 			return User{}, fmt.Errorf("user %q: %w", user, err)
@@ -48,6 +48,7 @@ func ResolveUser(user string, passwd, group io.Reader) (User, error) {
 // account is a line of /etc/passwd.
 type account struct {
 	name     string // "" if the number has no entry
+	home     string // "" if it says none that can be in an environment
 	uid, gid uint32
 }
 
@@ -71,7 +72,7 @@ func findAccount(name string, passwd io.Reader) (account, error) {
 		}
 		// A number is never looked up as a name: an image whose user is called "1000" could otherwise be anyone.
 		if numeric && u == uid || !numeric && fields[0] == name {
-			found, ok = account{name: fields[0], uid: u, gid: g}, true
+			found, ok = account{name: fields[0], home: home(fields), uid: u, gid: g}, true
 		}
 		return !ok
 	})
@@ -82,6 +83,13 @@ func findAccount(name string, passwd io.Reader) (account, error) {
 		return account{}, fmt.Errorf("no user %q in the image's /etc/passwd: %w", name, runtime.ErrInvalid)
 	}
 	return found, nil
+}
+
+func home(fields []string) string {
+	if len(fields) < 6 || strings.ContainsRune(fields[5], 0) {
+		return ""
+	}
+	return fields[5]
 }
 
 func findGroup(name string, group io.Reader) (uint32, error) {

@@ -38,18 +38,18 @@ func TestResolveUser(t *testing.T) {
 		user string
 		want User
 	}{
-		{"", User{AdditionalGIDs: []uint32{10}}},
-		{"root", User{AdditionalGIDs: []uint32{10}}},
-		{"0", User{AdditionalGIDs: []uint32{10}}},
-		{"app", User{UID: 1000, GID: 1000, AdditionalGIDs: []uint32{10, 29}}},
-		{"1000", User{UID: 1000, GID: 1000, AdditionalGIDs: []uint32{10, 29}}},
-		{"app:audio", User{UID: 1000, GID: 29}},
-		{"app:77", User{UID: 1000, GID: 77}},
-		{":audio", User{GID: 29}},
+		{"", User{Home: "/root", AdditionalGIDs: []uint32{10}}},
+		{"root", User{Home: "/root", AdditionalGIDs: []uint32{10}}},
+		{"0", User{Home: "/root", AdditionalGIDs: []uint32{10}}},
+		{"app", User{UID: 1000, GID: 1000, Home: "/home/app", AdditionalGIDs: []uint32{10, 29}}},
+		{"1000", User{UID: 1000, GID: 1000, Home: "/home/app", AdditionalGIDs: []uint32{10, 29}}},
+		{"app:audio", User{UID: 1000, GID: 29, Home: "/home/app"}},
+		{"app:77", User{UID: 1000, GID: 77, Home: "/home/app"}},
+		{":audio", User{GID: 29, Home: "/root"}},
 		{"4242", User{UID: 4242}},
 		{"4242:4343", User{UID: 4242, GID: 4343}},
 		{"2000", User{UID: 2000}}, // not the user whose name is 2000
-		{"twice", User{UID: 10, GID: 10}},
+		{"twice", User{UID: 10, GID: 10, Home: "/"}},
 	} {
 		t.Run(tt.user, func(t *testing.T) {
 			got, err := ResolveUser(tt.user, strings.NewReader(passwdFile), strings.NewReader(groupFile))
@@ -120,4 +120,25 @@ func FuzzResolveUser(f *testing.F) {
 			t.Errorf("%q became root without an entry", user)
 		}
 	})
+}
+
+func TestHome(t *testing.T) {
+	for _, tt := range []struct {
+		env  []string
+		user User
+		want string
+	}{
+		{nil, User{}, "HOME=/"},
+		{nil, User{Home: "/root"}, "HOME=/root"},
+		{[]string{"A=1", "HOME="}, User{Home: "/root"}, "A=1 HOME=/root"},
+		{[]string{"HOME=/tmp", "A=1"}, User{Home: "/root"}, "HOME=/tmp A=1"},
+		{[]string{"HOMER=1"}, User{}, "HOMER=1 HOME=/"},
+	} {
+		if got := strings.Join(withHome(tt.env, tt.user), " "); got != tt.want {
+			t.Errorf("%q of %+v: %q, want %q", tt.env, tt.user, got, tt.want)
+		}
+	}
+	if got := home(strings.Split("root:x:0:0:root:/ro\x00ot:/bin/sh", ":")); got != "" {
+		t.Errorf("a home with a NUL byte: %q", got)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fardel-io/fardel/runtime"
 )
@@ -15,6 +16,8 @@ var execChecks = []namedCheck{
 	{"ExecStreams", execStreams},
 	{"ExecEnvironment", execEnvironment},
 	{"ExecCancel", execCancel},
+	{"ExecCancelEarly", execCancelEarly},
+	{"ExecCancelTree", execCancelTree},
 	{"ExecErrors", execErrors},
 	{"ExecTerminal", execTerminal},
 	{"ExecEndsWithContainer", execEndsWithContainer},
@@ -124,6 +127,61 @@ func execCancel(c *check) {
 		_, err := driver.Exec(c.ctx, spec.ID, runtime.ExecSpec{Args: guest("pids"), Stdout: &stdout})
 		return err == nil && !strings.Contains(stdout.String(), "executing")
 	})
+}
+
+// execCancelEarly wants that an Exec returns when its context ends, wherever it is then, and writes nothing afterwards.
+func execCancelEarly(c *check) {
+	driver, spec := c.execer(nil)
+	for i := range 8 {
+		ctx, cancel := context.WithCancel(c.ctx)
+		var stdout bytes.Buffer
+		done := behind(func() error {
+			_, err := driver.Exec(ctx, spec.ID, runtime.ExecSpec{Args: guest("flood 100000", "hang"), Stdout: &stdout})
+			return err
+		})
+		select {
+		case <-time.After(time.Duration(i*i) * 4 * time.Millisecond): // up to 200 ms
+		case <-c.ctx.Done():
+		}
+		cancel()
+		began := time.Now()
+		c.want("Exec, cancelled", <-done, context.Canceled)
+		if took := time.Since(began); took > promptly {
+			c.t.Errorf("Exec returned %v after it was cancelled", took)
+		}
+		_ = stdout.String() // it is the caller's again, which the race detector knows
+	}
+	code, err := driver.Exec(c.ctx, spec.ID, runtime.ExecSpec{Args: guest("exit 6")})
+	if err != nil || code != 6 {
+		c.t.Errorf("Exec after others were cancelled: %d, %v", code, err)
+	}
+}
+
+// execCancelTree wants that what a process has started ends with it when its Exec is cancelled, and that the container goes on.
+func execCancelTree(c *check) {
+	c.need(Kernel, ExecKill)
+	driver, spec := c.execer(nil)
+	ctx, cancel := context.WithCancel(c.ctx)
+	reader, writer := io.Pipe()
+	done := behind(func() error {
+		_, err := driver.Exec(ctx, spec.ID, runtime.ExecSpec{Args: guest("spawn sleep 1001s", "spawn sleep 1001s", "out executing", "hang"), Stdout: writer})
+		return errors.Join(err, writer.Close())
+	})
+	read := behind(func() error { _, err := io.Copy(io.Discard, reader); return err })
+	pids := func() string {
+		var stdout bytes.Buffer
+		_, err := driver.Exec(c.ctx, spec.ID, runtime.ExecSpec{Args: guest("pids"), Stdout: &stdout})
+		c.ok("Exec", err)
+		return stdout.String()
+	}
+	c.eventually("its children", func() bool { return strings.Count(pids(), "1001s") >= 3 }) // and their parent, in its arguments
+	cancel()
+	c.want("Exec, cancelled", <-done, context.Canceled)
+	c.ok("read of its output", <-read)
+	c.eventually("the end of its children", func() bool { return !strings.Contains(pids(), "1001s") })
+	if got, _ := c.status(spec.ID); got.State != runtime.StateRunning {
+		c.t.Errorf("the container is %s", got.State)
+	}
 }
 
 func execErrors(c *check) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/fardel-io/fardel/runtime"
 )
@@ -15,6 +16,7 @@ var idempotencyChecks = []namedCheck{
 	{"Unknown", unknown},
 	{"InvalidIDs", invalidIDs},
 	{"CancelledCalls", cancelledCalls},
+	{"CreateCancelled", createCancelled},
 }
 
 func repeats(c *check) {
@@ -156,3 +158,36 @@ func cancelledCalls(c *check) {
 		c.ok(step.call+" after it was cancelled", step.do(c.ctx))
 	}
 }
+
+// createCancelled wants that a creation returns when its context ends, wherever it is then, that nothing of it is in the way
+// of the next, and that a sandbox can be removed at once.
+func createCancelled(c *check) {
+	s := c.sandbox()
+	for i := range 8 {
+		spec := c.spec(s, "out up", "hang")
+		ctx, cancel := context.WithCancel(c.ctx)
+		created := behind(func() error { return c.Driver.CreateContainer(ctx, spec) })
+		select {
+		case <-time.After(time.Duration(i*i) * 4 * time.Millisecond): // up to 200 ms
+		case <-c.ctx.Done():
+		}
+		cancel()
+		began := time.Now()
+		err := <-created
+		if took := time.Since(began); took > promptly {
+			c.t.Errorf("CreateContainer returned %v after it was cancelled", took)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			c.t.Errorf("CreateContainer, cancelled: %v", err)
+		}
+		if i%2 == 0 {
+			c.ok("CreateContainer after it was cancelled", c.Driver.CreateContainer(c.ctx, spec))
+			c.ok("Start", c.Driver.Start(c.ctx, spec.ID))
+		}
+	}
+	c.ok("RemoveSandbox", c.Driver.RemoveSandbox(c.ctx, s.ID))
+	c.nothingLeft()
+}
+
+// promptly is what a call may take after its context has ended: 100 ms, and what a machine whose cores are taken adds.
+const promptly = 5 * time.Second

@@ -151,8 +151,8 @@ func sysctls(c *check) {
 func hiddenPaths(c *check) {
 	c.need(Kernel)
 	s := c.sandbox()
-	got := c.output(s, nil, "read /proc/timer_list", "write /proc/sys/kernel/panic", "write /proc/sysrq-trigger", "write /sys/x")
-	for _, word := range []string{"written", "cpu"} {
+	got := c.output(s, nil, "read /proc/timer_list", "read /proc/vmallocinfo", "read /proc/slabinfo", "write /proc/sys/kernel/panic", "write /proc/sysrq-trigger", "write /sys/x")
+	for _, word := range []string{"written", "cpu", "0x", "slabdata"} {
 		if strings.Contains(got, word) {
 			c.t.Errorf("the kernel's files are open: %s", got)
 		}

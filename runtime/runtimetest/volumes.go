@@ -33,6 +33,11 @@ func badMounts(c *check) {
 		{Destination: "/x", Volume: "v", Root: "/tmp"},
 		{Destination: "/x", Source: "/", Root: "tmp"},
 		{Destination: "/x", Source: "/", Root: "/tmp", Populate: true},
+		{Destination: "/dev", Volume: "v"},
+		{Destination: "/x/../dev/pts", Volume: "v"},
+		{Destination: "/dev/console", Source: "/", Root: "/tmp"},
+		{Destination: "/proc/sys", Volume: "v"},
+		{Destination: "/sys/fs/cgroup", Volume: "v"},
 	} {
 		spec := c.spec(s, "exit 0")
 		spec.Mounts = []runtime.Mount{m}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/network/dns"
+	"github.com/fardel-io/fardel/network/linux"
 	"github.com/fardel-io/fardel/policy/sts"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/containerd"
@@ -35,8 +36,9 @@ type Config struct {
 	// containerd in this process, which needs no daemon and shares nothing with one.
 	Containerd string
 
-	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc. crun does the same. With gVisor's runsc each container
-	// has a kernel of its own, for code that is not trusted at all; containerd.Config.Runtime says what it lacks.
+	// Runtime is the OCI runtime, a path or a name in PATH; "" is runc. Of a name it is the first program without known ways out of
+	// containers. crun does the same. With gVisor's runsc each container has a kernel of its own, for code that is not trusted at
+	// all; containerd.Config.Runtime says what it lacks.
 	Runtime string
 
 	// UserNamespaces has each task live in a user namespace of its own: root in its containers is nobody on this machine, and
@@ -44,13 +46,20 @@ type Config struct {
 	// needs and what such tasks cannot do. Tasks that run when it is changed stay as they are.
 	UserNamespaces *UserNamespaces
 
+	// AllowVulnerableRuntime has Open take an OCI runtime with known ways out of containers, with a warning, which it refuses
+	// otherwise; see containerd.Config. It is for code that is trusted.
+	AllowVulnerableRuntime bool
+
 	// CgroupManager is who makes the cgroups of tasks: "cgroupfs" is the cluster itself, "systemd" a scope of systemd's
 	// that is left to the cluster. "" is systemd on machines with cgroup v2 that run it.
 	CgroupManager string
 
 	// Registries say how registries are spoken to, by host: "registry.example:5000". Those not named are asked over TLS
-	// and without credentials.
+	// and without credentials, and only if their addresses are public: neither of this machine nor of a private network.
 	Registries map[string]containerd.Registry
+
+	// ImageLimits bound what an image may take of this machine; the zero value has defaults that few images need more than.
+	ImageLimits containerd.ImageLimits
 
 	// PullAttempts is how often a registry is asked when the network or the registry is at fault; 0 is 5, as in ECS. A layer
 	// that was broken off goes on where it was, also in another pull or process within a day.
@@ -75,6 +84,10 @@ type Config struct {
 	// task whose address cannot be answered for, because there is no such link, does not start, with a reason that says
 	// so. It implies RoutedPublicAddresses. See linux.Config.
 	PublicAddressLink string
+
+	// ConnectionLimits bound what one task takes of what all of its VPC share: the table of connections, the memory for
+	// fragments and the sockets of the name server. The zero value is defaults; see linux.ConnectionLimits.
+	ConnectionLimits linux.ConnectionLimits
 
 	// FlowLogs are the flow logs of the VPCs; nil is none.
 	FlowLogs *FlowLogs
@@ -128,6 +141,15 @@ type Config struct {
 	// EnforceDefaultStorage is as in scheduler.Config. It needs mkfs.ext4, loop devices and overlayfs, as ephemeralStorage of a
 	// definition does; where one is missing tasks do not start, with a reason that names it.
 	EnforceDefaultStorage bool
+
+	// NoNewPrivileges and DropNetRaw confine the containers of all tasks further, as in scheduler.Config.
+	NoNewPrivileges bool
+	DropNetRaw      bool
+
+	// AppArmorProfile confines the containers that name no profile of their own, where the kernel has AppArmor: "" is the
+	// cluster's own, "unconfined" none; see containerd.Config. A definition for EC2 may name one with the dockerSecurityOptions
+	// apparmor:NAME, or none.
+	AppArmorProfile string
 
 	// DefaultLogDriverMode and LogLimit are as in scheduler.Config.
 	DefaultLogDriverMode string

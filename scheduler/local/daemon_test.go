@@ -4,6 +4,7 @@ package local_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -20,6 +21,22 @@ import (
 	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/task"
 )
+
+var withDaemon = flag.String("daemon", "", "the containerd of most tests, `distribution` or current; without it they embed one")
+
+// laneDaemon starts the containerd that -daemon names and returns its address, "" without that.
+func laneDaemon(t *testing.T) string {
+	t.Helper()
+	if *withDaemon == "" {
+		return ""
+	}
+	needRoot(t)
+	path, ok := daemons(t)[*withDaemon]
+	if !ok {
+		t.Fatalf("-daemon %s is not distribution or current", *withDaemon)
+	}
+	return startDaemon(t, path).address
+}
 
 // daemon is a containerd with a configuration of its own.
 type daemon struct {

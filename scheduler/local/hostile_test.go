@@ -5,86 +5,214 @@ package local_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
+	goruntime "runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fardel-io/fardel/internal/hostiletest"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
 )
 
-// attempt is something that a hostile container tries. It fails where the sandbox holds.
+// trial is something that a hostile container tries.
+type trial struct {
+	name string // unique
+	// try returns what it got, or an error where the sandbox holds.
+	try func() (string, error)
+	// apart is set where the process that tries may not survive it, or is another one after it.
+	apart bool
+	// sandboxed says why it does no harm that it succeeds on a kernel that is the container's own, gVisor's. Empty where
+	// it may not succeed there either. What it would have changed on the host is in effects.
+	sandboxed string
+}
+
+// ownKernel is what most attempts on the kernel meet in gVisor: it is a program that lives in the task's cgroup and
+// namespaces behind a seccomp filter of its own, and what changes in it changes for this container alone.
+const ownKernel = "the kernel is the container's own"
+
+// attempt is a trial that another test makes.
 type attempt struct {
 	name string
 	try  func() error
 }
 
-func write(path, text string) func() error {
-	return func() error {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = f.WriteString(text)
-		return err
-	}
+// theme is trials that belong together.
+type theme struct {
+	name     string
+	attempts func() []trial
 }
 
-// readSome wants at least one byte.
-func readSome(path string) func() error {
-	return func() error {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		n, err := f.Read(make([]byte, 1))
-		if n == 0 && err == nil {
-			err = io.EOF
-		}
-		return err
-	}
+// themes are what a hostile container tries as root with Fargate's default capabilities.
+var themes = []theme{
+	{"system calls", systemCalls},
+	{"system calls of other architectures", foreignCalls},
+	{"sockets", socketAttempts},
+	{"namespaces", namespaceAttempts},
+	{"files of the kernel", kernelFiles},
+	{"file systems", fileSystemAttempts},
+	{"devices", deviceAttempts},
+	{"processes", processAttempts},
+	{"neighbours", neighbourAttempts},
+	{"resources", resourceAttempts},
 }
 
-func call(number uintptr, args ...uintptr) func() error {
-	return func() error {
-		args := append(args, make([]uintptr, 6)...)
-		if _, _, errno := syscall.Syscall6(number, args[0], args[1], args[2], args[3], args[4], args[5]); errno != 0 {
-			return errno
-		}
-		return nil
-	}
+// terminalThemes are what it tries on a terminal.
+var terminalThemes = []theme{{"terminal", terminalAttempts}}
+
+// hostileGuests are what else a hostile container does.
+var hostileGuests = map[string]func() error{
+	"idle":      idle,
+	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
 }
 
-// everywhere tries something on each file that matches, and fails unless one of them lets it.
-func everywhere(pattern string, try func(path string) func() error) func() error {
-	return func() error {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			return errors.Join(err, errors.New("there is none"))
-		}
-		var last error
-		for _, f := range files {
-			if last = try(f)(); last == nil {
-				return nil
+// stay keeps a container running. A select without cases is a deadlock to a program without cgo.
+func stay() error {
+	for range time.Tick(time.Hour) {
+	}
+	return nil
+}
+
+// idle is a container that does nothing.
+func idle() error {
+	fmt.Println("idle")
+	return stay()
+}
+
+// answer is a line that the guest prints for an attempt.
+type answer struct {
+	Attempt   string
+	Succeeded bool
+	Detail    string
+}
+
+// hostile is a container that tries themes: "hostile all", "hostile terminal", or "hostile one NAME".
+func hostile() int {
+	_, rest, _ := strings.Cut(os.Args[1], " ")
+	list := themes
+	verb, name, _ := strings.Cut(rest, " ")
+	if verb == "terminal" {
+		list = terminalThemes
+	}
+	debug.SetPanicOnFault(true)
+	for _, th := range list {
+		for _, a := range th.attempts() {
+			switch {
+			case verb != "one" && a.apart:
+				fmt.Println(tryApart(a))
+			case verb != "one":
+				fmt.Println(tryIn(a, time.Minute))
+			case a.name == name:
+				fmt.Println(tryIn(a, time.Minute))
+				return 0
 			}
 		}
-		return last
 	}
+	return 0
+}
+
+// tryIn makes an attempt, which has succeeded if it is not over in time: nobody knows what it does. A filter may kill the
+// thread that tries and leave the others, so that nobody is told.
+func tryIn(a trial, limit time.Duration) string {
+	done := make(chan answer, 1)
+	thread := make(chan string, 1)
+	go func() {
+		goruntime.LockOSThread() // and ends with it, whatever it has become
+		thread <- fmt.Sprintf("/proc/self/task/%d", syscall.Gettid())
+		got, err := a.try()
+		if err != nil {
+			got = err.Error()
+		}
+		done <- answer{a.name, err == nil, got}
+	}()
+	late, poll, self := time.After(limit), time.NewTicker(50*time.Millisecond), <-thread
+	defer poll.Stop()
+	for {
+		select {
+		case ans := <-done:
+			return line(ans)
+		case <-poll.C:
+			if state, err := os.ReadFile(self + "/stat"); err != nil || bytes.Contains(state, []byte(") Z ")) {
+				select {
+				case ans := <-done: // it ended with its thread
+					return line(ans)
+				default:
+					return line(answer{a.name, false, "it was killed"})
+				}
+			}
+		case <-late:
+			return line(answer{a.name, true, fmt.Sprintf("is not over after %v", limit)})
+		}
+	}
+}
+
+// tryApart makes an attempt in a process of its own. That it is killed for it holds.
+func tryApart(a trial) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", "hostile one "+a.name)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var ans answer
+	if jerr := json.Unmarshal(out, &ans); jerr == nil {
+		return line(ans)
+	}
+	first, _, _ := strings.Cut(stderr.String(), "\n")
+	return line(answer{a.name, err == nil || ctx.Err() != nil, fmt.Sprintf("%v: %s", err, first)})
+}
+
+func line(a answer) string {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// errHeld is for what a container looked for and did not find.
+var errHeld = errors.New("there is none")
+
+// fails makes an attempt of something that is there or not.
+func fails(name string, try func() error) trial {
+	return trial{name: name, sandboxed: ownKernel, try: func() (string, error) { return "it was let", try() }}
+}
+
+// strictly is fails for what may not succeed in a sandbox with a kernel of its own either.
+func strictly(name string, try func() error) trial {
+	return trial{name: name, try: func() (string, error) { return "it was let", try() }}
+}
+
+// refused wants that a system call is turned down before the kernel has looked at its arguments: an error about them
+// is one of code that a container has no business in.
+func refused(name string, number uintptr, args ...uintptr) trial {
+	return trial{name: name, sandboxed: ownKernel, try: func() (string, error) { return came(invoke(number, args...)) }}
+}
+
+// came tells a refusal from an answer about the arguments.
+func came(err error) (string, error) {
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSYS) {
+		return "", err
+	}
+	return fmt.Sprintf("it came as far as: %v", err), nil
+}
+
+func invoke(number uintptr, args ...uintptr) error {
+	args = append(slices.Clone(args), make([]uintptr, 6)...)
+	if _, _, errno := syscall.Syscall6(number, args[0], args[1], args[2], args[3], args[4], args[5]); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // texts keeps what system calls are given.
@@ -96,244 +224,169 @@ func text(s string) uintptr {
 	return uintptr(unsafe.Pointer(&b[0]))
 }
 
-// hostDisk makes a node of a device of the host and reads it.
-func hostDisk() error {
-	const node = "/tmp-disk"
-	table, err := os.ReadFile("/proc/partitions")
+// zeros is memory that a system call reads nothing of use from.
+func zeros(n int) uintptr { return text(strings.Repeat("\x00", n)) }
+
+const none = ^uintptr(0) // no such descriptor
+
+// effects are what attempts would change on the host. They are read by the test, so they are the host's whatever kernel
+// the container has.
+var effects = map[string]string{
+	"core_pattern":        "/proc/sys/kernel/core_pattern",
+	"cores in pipes":      "/proc/sys/kernel/core_pipe_limit",
+	"modprobe":            "/proc/sys/kernel/modprobe",
+	"uevent_helper":       "/sys/kernel/uevent_helper",
+	"the host's name":     "/proc/sys/kernel/hostname",
+	"the host's domain":   "/proc/sys/kernel/domainname",
+	"magic keys":          "/proc/sys/kernel/sysrq",
+	"panic of the kernel": "/proc/sys/kernel/panic",
+	"address layout":      "/proc/sys/kernel/randomize_va_space",
+	"overcommitment":      "/proc/sys/vm/overcommit_memory",
+	"links in /tmp":       "/proc/sys/fs/protected_symlinks",
+	"dumps of set-uid":    "/proc/sys/fs/suid_dumpable",
+	"forwarding":          "/proc/sys/net/ipv4/ip_forward",
+	"swap":                "/proc/swaps",
+	"binary formats":      "/proc/sys/fs/binfmt_misc",
+}
+
+// look reads a file, or what a directory holds. What this kernel does not have is "none".
+func look(path string) string {
+	if entries, err := os.ReadDir(path); err == nil {
+		return fmt.Sprint(entries)
+	}
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return "none"
 	}
-	last := errors.New("no disk")
-	for line := range strings.Lines(string(table)) {
-		var major, minor uint32
-		if n, _ := fmt.Sscan(line, &major, &minor); n != 2 {
-			continue
-		}
-		if last = unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(major, minor))); last != nil {
-			continue
-		}
-		last = readSome(node)()
-		_ = os.Remove(node)
-		if last == nil {
-			return nil
-		}
-	}
-	return last
+	return string(data)
 }
 
-var attempts = []attempt{
-	{"mount a file system", func() error { return syscall.Mount("none", "/proc/self/cwd", "tmpfs", 0, "") }},
-	{"mount cgroups for a release_agent", func() error { return syscall.Mount("none", "/sys/fs/cgroup", "cgroup", 0, "memory") }},
-	{"remount /sys writable", func() error { return syscall.Mount("", "/sys", "", syscall.MS_REMOUNT|syscall.MS_BIND, "") }},
-	{"unmount a mask", func() error { return syscall.Unmount("/proc/kcore", syscall.MNT_DETACH) }},
-	{"a new user namespace", func() error { return syscall.Unshare(syscall.CLONE_NEWUSER) }},
-	{"a new mount namespace", func() error { return syscall.Unshare(syscall.CLONE_NEWNS) }},
-	{"a new network namespace", func() error { return syscall.Unshare(syscall.CLONE_NEWNET) }},
-	{"read the kernel's memory", readSome("/proc/kcore")},
-	{"read the timer list", readSome("/proc/timer_list")},
-	{"read firmware tables", everywhere("/sys/firmware/*", readSome)},
-	{"write core_pattern", write("/proc/sys/kernel/core_pattern", "|/evil")},
-	{"write modprobe", write("/proc/sys/kernel/modprobe", "/evil")},
-	{"write binfmt_misc", write("/proc/sys/fs/binfmt_misc/register", ":x:M::x::/evil:")},
-	{"write sysrq-trigger", write("/proc/sysrq-trigger", "h")},
-	{"write uevent_helper", write("/sys/kernel/uevent_helper", "/evil")},
-	{"move to another cgroup", everywhere("/sys/fs/cgroup/cgroup.procs", func(p string) func() error { return write(p, "0") })},
-	{"move to another cgroup, v1", everywhere("/sys/fs/cgroup/*/cgroup.procs", func(p string) func() error { return write(p, "0") })},
-	{"raise the memory limit", everywhere("/sys/fs/cgroup/memory.max", func(p string) func() error { return write(p, "max") })},
-	{"raise the memory limit, v1", everywhere("/sys/fs/cgroup/memory/memory.limit_in_bytes", func(p string) func() error { return write(p, "-1") })},
-	{"write a release_agent", everywhere("/sys/fs/cgroup/*/release_agent", func(p string) func() error { return write(p, "/evil") })},
-	{"open a disk of the host", hostDisk},
-	{"open /dev/mem", readSome("/dev/mem")},
-	{"load a module", call(unix.SYS_INIT_MODULE, text("x"), 1, text(""))},
-	{"load a kernel", call(unix.SYS_KEXEC_LOAD)},
-	{"load a BPF program", call(unix.SYS_BPF, 5, text(strings.Repeat("\x00", 128)), 128)},
-	{"open a file by handle", call(unix.SYS_OPEN_BY_HANDLE_AT, ^uintptr(99), text(strings.Repeat("\x00", 16)), 0)},
-	{"observe with perf", call(unix.SYS_PERF_EVENT_OPEN, text(strings.Repeat("\x00", 128)), ^uintptr(0), 0, ^uintptr(0), 0)},
-	{"read the kernel's keys", call(unix.SYS_KEYCTL, 0, 0, 0)},
-	{"restart the machine", call(unix.SYS_REBOOT, 0xfee1dead, 672274793, 0x1234567)},
-	{"set the clock", func() error { return syscall.Settimeofday(&syscall.Timeval{Sec: time.Now().Unix()}) }},
-	{"set the host name", func() error { return syscall.Sethostname([]byte("evil")) }},
-	{"swap to a file", call(unix.SYS_SWAPON, text("/proc/self/exe"), 0)},
-	{"nice below zero", func() error { return syscall.Setpriority(syscall.PRIO_PROCESS, 0, -10) }},
-	{"become a real-time process", call(unix.SYS_SCHED_SETSCHEDULER, 0, 1, text("\x01\x00\x00\x00"))},
-	{"configure an interface", func() error { return ioctlInterface("eth0") }},
+// hostState is what effects has a look at.
+func hostState() map[string]string {
+	state := map[string]string{}
+	for name, path := range effects {
+		state[name] = look(path)
+	}
+	return state
 }
 
-// ioctlInterface takes an interface down.
-func ioctlInterface(name string) error {
-	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer syscall.Close(s)
-	var request [40]byte
-	copy(request[:], name)
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(s), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
+// sandboxKernel reports whether containers have a kernel of their own.
+func sandboxKernel() bool { return strings.HasPrefix(filepath.Base(*ociRuntime), "runsc") }
 
-// hostile tries everything and says what came of it.
-func hostile() int {
-	signal.Ignore(syscall.SIGSYS)
-	for _, a := range attempts {
-		if err := a.try(); err != nil {
-			fmt.Printf("held: %s: %v\n", a.name, err)
-		} else {
-			fmt.Printf("BROKEN: %s\n", a.name)
-		}
-	}
-	return 0
-}
-
-// overwrite tries to write to the program of every other process that appears, such as the OCI runtime's on its way into
-// the container, until it is told to stop (CVE-2019-5736).
-func overwrite() int {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
-	self, err := os.Stat("/proc/self/exe")
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	fmt.Println("watching")
-	seen := 0
-	for {
-		select {
-		case <-stop:
-			fmt.Println("saw", seen > 0)
-			return 0
-		default:
-		}
-		others, _ := filepath.Glob("/proc/[0-9]*/exe")
-		for _, exe := range others {
-			info, err := os.Stat(exe)
-			if err != nil || os.SameFile(info, self) {
-				continue
-			}
-			seen++
-			// Through a descriptor, which outlives the process that is busy with the file.
-			if f, err := os.Open(exe); err == nil {
-				w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_WRONLY|os.O_TRUNC, 0)
-				f.Close()
-				if err == nil {
-					fmt.Println("BROKEN: opened for writing", exe)
-					w.Close()
-				}
-			}
-		}
-	}
-}
-
+// TestHostileContainer runs the themes in one task, on a terminal and without, while another task holds what they are
+// after.
 func TestHostileContainer(t *testing.T) {
 	c := open(t)
-	before, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	before, clock := hostState(), time.Now()
+	holdOnHost(t)
+	neighbour := start(t, c, define([]string{"app", "hostile-neighbour"}), scheduler.RunOptions{})
+	awaitOutput(t, neighbour, "app", "holding")
+
+	def := define([]string{"app", "hostile all"}, []string{"terminal", "hostile terminal"})
+	def.CPU, def.Memory = "1024", "2048"
+	terminal := &def.ContainerDefinitions[1]
+	terminal.PseudoTerminal, terminal.Interactive = true, true
+	terminal.Essential = new(false)
+	run := start(t, c, def, scheduler.RunOptions{})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	stopped, err := run.Wait(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := start(t, c, define([]string{"app", "hostile"}), scheduler.RunOptions{})
-	stopped := wait(t, run)
-	out := output(t, run, "app")
-	t.Log("\n" + out)
-	if got := strings.Count(out, "held: "); got != len(attempts) || strings.Contains(out, "BROKEN") || *stopped.Containers[0].ExitCode != 0 {
-		t.Errorf("%d of %d attempts were held: %+v", got, len(attempts), stopped.Containers[0])
+	for _, container := range []struct {
+		name   string
+		themes []theme
+	}{{"app", themes}, {"terminal", terminalThemes}} {
+		reportAnswers(t, "", container.themes, output(t, run, container.name))
+		if ended := stopped.Container(container.name); ended.ExitCode == nil || *ended.ExitCode != 0 {
+			t.Errorf("%s: %+v", container.name, ended)
+		}
 	}
-	if after, err := os.ReadFile("/proc/sys/kernel/core_pattern"); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("core_pattern is %q, %v", after, err)
+	for name, was := range before {
+		if is := look(effects[name]); is != was {
+			hostiletest.Report(t, "host: "+name, true, fmt.Sprintf("was %q and is %q", was, is))
+		} else {
+			hostiletest.Report(t, "host: "+name, false, "is as it was")
+		}
 	}
+	drift := time.Since(clock) - time.Now().Round(0).Sub(clock.Round(0)) // by the monotonic clock, by the one that can be set
+	hostiletest.Report(t, "host: the clock", drift.Abs() > time.Minute, fmt.Sprintf("drifted by %v", drift))
+	if err := neighbour.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, neighbour)
 }
 
-// TestRuntimeIsNotOverwritten has a container wait for the OCI runtime, and leads it there with the command /proc/self/exe.
-func TestRuntimeIsNotOverwritten(t *testing.T) {
-	needRoot(t)
-	runc, err := exec.LookPath("runc")
-	if err != nil {
-		t.Fatal(err)
+// TestHostileExec runs the themes in a process that Exec adds, which the OCI runtime makes in another way than the first one
+// (CVE-2022-29162).
+func TestHostileExec(t *testing.T) {
+	c := open(t)
+	holdOnHost(t)
+	neighbour := start(t, c, define([]string{"app", "hostile-neighbour"}), scheduler.RunOptions{})
+	awaitOutput(t, neighbour, "app", "holding")
+	def := define([]string{"app", "hostile-idle"})
+	def.CPU, def.Memory = "1024", "2048"
+	run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+	running(t, run)
+	awaitOutput(t, run, "app", "idle")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	code, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "hostile all"}, Stdout: &out})
+	if err != nil || code != 0 {
+		t.Errorf("exec: %d, %v", code, err)
 	}
-	sum := func() [32]byte {
-		t.Helper()
-		data, err := os.ReadFile(runc)
-		if err != nil {
+	reportAnswers(t, "exec: ", themes, out.String())
+	for _, r := range []*scheduler.Run{run, neighbour} {
+		if err := r.Stop(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
-		return sha256.Sum256(data)
-	}
-	before := sum()
-	c := open(t)
-	run := start(t, c, define([]string{"app", "overwrite"}), scheduler.RunOptions{EnableExecuteCommand: true})
-	awaitOutput(t, run, "app", "watching")
-	for range 5 {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		_, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{"/proc/self/exe", "exit 0"}})
-		cancel()
-		t.Log("exec:", err)
-	}
-	if err := run.Stop(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, run)
-	if out := output(t, run, "app"); strings.Contains(out, "BROKEN") || !strings.Contains(out, "saw") {
-		t.Errorf("output %q", out)
-	}
-	if sum() != before {
-		t.Fatalf("%s was overwritten", runc)
+		wait(t, r)
 	}
 }
 
-// TestHostServicesAreOutOfReach listens on everything that the host has, its loopback and the address of EC2's metadata
-// among them.
-func TestHostServicesAreOutOfReach(t *testing.T) {
-	needRoot(t)
-	if out, err := exec.Command("ip", "addr", "add", "169.254.169.254/32", "dev", "lo").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	defer func() {
-		if err := exec.Command("ip", "addr", "del", "169.254.169.254/32", "dev", "lo").Run(); err != nil {
-			t.Error(err)
-		}
-	}()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := open(t)
-	idle := start(t, c, define([]string{"app", "hang"}), scheduler.RunOptions{}) // brings the uplink up
-	running(t, idle)
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tried := 0
-	for _, a := range addresses {
-		ip, ok := a.(*net.IPNet)
-		if !ok || ip.IP.To4() == nil {
+// reportAnswers reports what a process says about themes. An attempt without an answer has ended the process.
+func reportAnswers(t *testing.T, prefix string, list []theme, out string) {
+	t.Helper()
+	answers := map[string]answer{}
+	for text := range strings.Lines(out) {
+		var a answer
+		_, text, _ := strings.Cut(text, "{") // a terminal echoes what is typed into it
+		if err := json.Unmarshal([]byte("{"+strings.TrimSpace(text)), &a); err != nil {
+			t.Errorf("the guest says %q", text)
 			continue
 		}
-		tried++
-		target := net.JoinHostPort(ip.IP.String(), port)
-		if conn, err := net.Dial("tcp", target); err != nil {
-			t.Errorf("the host itself does not reach %s: %v", target, err)
-		} else {
-			conn.Close()
+		answers[a.Attempt] = a
+	}
+	for _, th := range list {
+		for _, a := range th.attempts() {
+			ans, ok := answers[a.name]
+			name := prefix + th.name + ": " + a.name
+			switch {
+			case !ok:
+				hostiletest.Report(t, name, true, "there is no answer")
+			case ans.Succeeded && a.sandboxed != "" && sandboxKernel():
+				hostiletest.Report(t, name, false, "harmless, because "+a.sandboxed+": "+ans.Detail)
+			default:
+				hostiletest.Report(t, name, ans.Succeeded, ans.Detail)
+			}
 		}
-		run := start(t, c, define([]string{"app", "dial " + target}), scheduler.RunOptions{})
-		wait(t, run)
-		if out := output(t, run, "app"); strings.Contains(out, "connected") || out == "" {
-			t.Errorf("dial %s: %q", target, out)
+	}
+}
+
+// TestAttemptsHaveNames keeps the names of attempts apart.
+func TestAttemptsHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, th := range append(slices.Clone(themes), terminalThemes...) {
+		for _, a := range th.attempts() {
+			if seen[a.name] || strings.ContainsAny(a.name, "\n\"") {
+				t.Errorf("%s: attempt %q is there twice, or no name", th.name, a.name)
+			}
+			seen[a.name] = true
 		}
 	}
-	if tried < 3 {
-		t.Errorf("only %d addresses to try: %v", tried, addresses)
+	if len(seen) < 100 {
+		t.Errorf("%d attempts, want 100", len(seen))
 	}
-	if err := idle.Stop(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, idle)
 }

@@ -43,8 +43,8 @@ func Reexec() bool { return containerd.Reexec() }
 // Open opens the cluster in cfg.Dir and takes over the tasks that the last process left running. ctx is for the start
 // only.
 //
-// It fails with an error that names the fix when this process is not root, when runc is missing or when cgroups cannot
-// be written ([runtime.ErrUnsupported], [network.ErrUnsupported]), and when another process has the directory open
+// It fails with an error that names the fix when this process is not root, when runc is missing or has known ways out of
+// containers, or when cgroups cannot be written ([runtime.ErrUnsupported], [network.ErrUnsupported]), and when another process has the directory open
 // (store.ErrInUse). It leaves nothing behind then but the directory.
 func Open(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg, err := cfg.withDefaults()
@@ -131,7 +131,8 @@ func (c *Cluster) abandon(ctx context.Context, sc scheduler.Config) error {
 // openNetwork makes the fabric, with a name server in each VPC unless tasks ask others.
 func (c *Cluster) openNetwork(cfg Config) error {
 	lc := linux.Config{Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS,
-		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink, Logger: cfg.Logger}
+		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink,
+		ConnectionLimits: cfg.ConnectionLimits, Logger: cfg.Logger}
 	lc.UserNamespaces = (*linux.IDRange)(cfg.UserNamespaces.ids())
 	if cfg.DNS == nil {
 		lc.DNS = []netip.Addr{}
@@ -165,9 +166,9 @@ func (c *Cluster) Names() *dns.Fabric { return c.names }
 func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 	dc := containerd.Config{
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
-		CgroupManager:  cfg.CgroupManager,
+		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, AppArmorProfile: cfg.AppArmorProfile, CgroupManager: cfg.CgroupManager,
+		Registries: cfg.Registries, ImageLimits: cfg.ImageLimits, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 		UserNamespaces: (*containerd.IDRange)(cfg.UserNamespaces.ids()),
-		Registries:     cfg.Registries, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)
@@ -209,8 +210,8 @@ func schedulerConfig(cfg Config) (scheduler.Config, error) {
 		RegistryCredentials: cfg.RegistryCredentials, RegistryAuth: cfg.RegistryAuth, PullProgress: cfg.PullProgress, TaskCredentials: cfg.TaskCredentials,
 		ImageCache: cfg.ImageCache,
 		Volumes:    cfg.Volumes, PullBehavior: cfg.PullBehavior, Secrets: cfg.Secrets, EnvironmentFiles: cfg.EnvironmentFiles,
-		EnforceDefaultStorage: cfg.EnforceDefaultStorage,
-		LogSink:               cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
+		EnforceDefaultStorage: cfg.EnforceDefaultStorage, NoNewPrivileges: cfg.NoNewPrivileges, DropNetRaw: cfg.DropNetRaw,
+		LogSink: cfg.LogSink, DefaultLogDriverMode: cfg.DefaultLogDriverMode, LogLimit: cfg.LogLimit,
 	}, nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/fardel-io/fardel/internal/leaktest"
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
+	"github.com/fardel-io/fardel/runtime/containerd"
 	"github.com/fardel-io/fardel/scheduler"
 	"github.com/fardel-io/fardel/scheduler/local"
 	"github.com/fardel-io/fardel/scheduler/store"
@@ -46,6 +47,9 @@ func open(t *testing.T, change ...func(*local.Config)) *local.Cluster {
 	cfg := local.Config{Dir: filepath.Join(t.TempDir(), "c"), Runtime: *ociRuntime}
 	for _, f := range change {
 		f(&cfg)
+	}
+	if cfg.Containerd == "" {
+		cfg.Containerd = laneDaemon(t)
 	}
 	var c *local.Cluster
 	openAs(t, cfg, &c)
@@ -330,11 +334,16 @@ func guestPath(t *testing.T) string {
 }
 
 func TestBadInput(t *testing.T) {
-	c := open(t, func(cfg *local.Config) { cfg.PullAttempts = 2 })
+	c := open(t, func(cfg *local.Config) {
+		cfg.PullAttempts, cfg.Registries = 2, map[string]containerd.Registry{"127.0.0.1:1": {PlainHTTP: true}}
+	})
 	tests := map[string]struct {
 		change func(*task.TaskDefinition)
 		want   []string // in the reason
 	}{
+		"registry on loopback": {func(d *task.TaskDefinition) { d.ContainerDefinitions[0].Image = "127.0.0.1:2/nothing:1" },
+			[]string{"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref 127.0.0.1:2/nothing:1: ",
+				`needs an entry Config.Registries["127.0.0.1:2"]`}},
 		"no such registry": {func(d *task.TaskDefinition) { d.ContainerDefinitions[0].Image = "127.0.0.1:1/nothing:1" },
 			[]string{"CannotPullContainerError: pull image manifest has been retried 2 time(s): failed to resolve ref 127.0.0.1:1/nothing:1: ",
 				"connection refused", "Check your network configuration"}},

@@ -92,13 +92,16 @@ func outcome(err error) int {
 
 // inContainer is the guest program, with more statements: "serve PORT", which tells callers their addresses, "outside
 // PORT", which does until its input ends, "ask ADDRESS", which prints that, "try ADDRESS", the same in a hurry, "dial ADDRESS", "relay PORT",
-// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "last LINES", "toggle FILE", "router", "overhear PORT", "chat ADDRESS"
-// and "raw VICTIM PORT FORGED".
+// "resolve NAME", "srv NAME", "datagram ADDRESS", "chatter LINES", "brief DURATION", "talk", "last LINES", "toggle FILE", "router", "overhear PORT", "chat ADDRESS",
+// "block HOW" and "raw VICTIM PORT FORGED".
 func inContainer() int {
 	if len(os.Args) != 2 {
 		return guest.Main()
 	}
 	verb, rest, _ := strings.Cut(os.Args[1], " ")
+	if does := hostileGuests[strings.TrimPrefix(verb, "hostile-")]; does != nil {
+		return outcome(does())
+	}
 	switch verb {
 	case "serve":
 		l, err := net.Listen("tcp", ":"+rest)
@@ -128,6 +131,8 @@ func inContainer() int {
 	case "resolve":
 		fmt.Println(resolve(rest))
 		return 0
+	case "hostile-network":
+		return outcome(hostileNetwork(rest))
 	case "router":
 		return outcome(router())
 	case "chatter":
@@ -156,12 +161,33 @@ func inContainer() int {
 		return 0
 	case "escaped":
 		return escaped(rest)
+	case "grow":
+		return grow()
 	case "hostile":
 		return hostile()
 	case "hostile-pid":
 		return hostilePID(rest)
 	case "overwrite":
 		return overwrite()
+	case "block":
+		return block(rest)
+	case "hostile-defaults":
+		return hostileDefaults()
+	case "hostile-admin":
+		return hostileAdmin()
+	case "under-profile":
+		return underProfile()
+	case "hostile-confined":
+		return hostileConfined()
+	case "crash":
+		return crash()
+	case "core-limit":
+		return coreLimit()
+	case "effective-user":
+		fmt.Println(os.Geteuid())
+		return 0
+	case "session-keyring":
+		return sessionKeyring()
 	case "dial":
 		conn, err := net.DialTimeout("tcp", rest, time.Second)
 		if err != nil {

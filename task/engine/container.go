@@ -37,11 +37,13 @@ func (w *worker) containerSpec(c *container) runtime.ContainerSpec {
 		Mounts: append(w.fileMounts(d), w.volumeMounts(c)...),
 		Labels: w.labels(d),
 	}
+	s.AppArmorProfile, _ = appArmorProfile(d.DockerSecurityOptions)
 	w.logSpec(&s, d)
 	w.firelens(&s, c)
 	if lp := d.LinuxParameters; lp != nil {
 		linux(&s, lp)
 	}
+	w.confinement.apply(&s)
 	return s
 }
 
@@ -92,6 +94,16 @@ func noNewPrivileges(options []string) bool {
 		}
 	}
 	return false
+}
+
+// appArmorProfile is the one that the options name.
+func appArmorProfile(options []string) (name string, ok bool) {
+	for _, o := range options {
+		if v, found := strings.CutPrefix(o, "apparmor:"); found {
+			name, ok = v, true
+		}
+	}
+	return name, ok
 }
 
 func sysctls(controls []task.SystemControl) map[string]string {

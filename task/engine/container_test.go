@@ -3,6 +3,8 @@ package engine
 import (
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,9 +53,9 @@ func TestContainerSpec(t *testing.T) {
 		Sysctls: map[string]string{"net.core.somaxconn": "9"},
 		Tmpfs:   []task.Tmpfs{{ContainerPath: "/t", Size: 5}},
 		Mounts: []runtime.Mount{
-			{Source: "/d/tasks/" + id + "/hosts", Destination: "/etc/hosts"},
-			{Source: "/d/tasks/" + id + "/resolv.conf", Destination: "/etc/resolv.conf"},
-			{Source: "/d/tasks/" + id + "/hostname", Destination: "/etc/hostname"},
+			{Source: "/d/tasks/" + id + "/scratch/etc/hosts", Destination: "/etc/hosts", ReadOnly: true},
+			{Source: "/d/tasks/" + id + "/scratch/etc/resolv.conf", Destination: "/etc/resolv.conf", ReadOnly: true},
+			{Source: "/d/tasks/" + id + "/scratch/etc/hostname", Destination: "/etc/hostname", ReadOnly: true},
 		},
 		Log: "/d/logs/" + id + "/app.log",
 		Labels: map[string]string{
@@ -138,5 +140,34 @@ func TestUnsupportedNetworkModes(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: got %q, want %q", mode, got, want)
 		}
+	}
+}
+
+// TestFilesOfAnEarlierVersion has a task go on with the files and the sandbox that an earlier version has made for it.
+func TestFilesOfAnEarlierVersion(t *testing.T) {
+	dir := t.TempDir()
+	def := &task.TaskDefinition{ContainerDefinitions: []task.ContainerDefinition{{Name: "app", ReadonlyRootFilesystem: true, Hostname: "h"}, {Name: "b"}}}
+	w := newWorker(&Engine{cfg: Config{Dir: dir}, log: slog.New(slog.DiscardHandler)}, Assignment{
+		Definition: def, Task: &task.Task{TaskARN: "task/0", Containers: []task.Container{{Name: "app"}, {Name: "b"}}},
+	})
+	at := w.e.taskDir(w.id)
+	if got := w.sandboxSpec(network.Attachment{}).Scratch; got != filepath.Join(at, "scratch") {
+		t.Errorf("a new task has its files in %s", got)
+	}
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(at, "hosts"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.sandboxSpec(network.Attachment{}).Scratch; got != "" {
+		t.Errorf("the sandbox is another one: scratch %s", got)
+	}
+	got := []runtime.Mount{w.fileMounts(w.containers[0].def)[0], w.fileMounts(w.containers[1].def)[0]}
+	want := []runtime.Mount{
+		{Source: filepath.Join(at, "containers/app/hosts"), Destination: "/etc/hosts"}, {Source: filepath.Join(at, "hosts"), Destination: "/etc/hosts"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
 }

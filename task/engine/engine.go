@@ -105,6 +105,9 @@ type Assignment struct {
 
 	// VolumeConfigurations describe the volumes that are configured at launch.
 	VolumeConfigurations []task.VolumeConfiguration
+
+	// Confinement is the same whenever the task is assigned: containers are made again as they were.
+	Confinement Confinement
 }
 
 // Engine runs tasks. All methods are safe for concurrent use.

@@ -20,12 +20,37 @@ func (w *worker) offline(d *task.ContainerDefinition) bool {
 	return w.def.NetworkMode == task.NetworkModeNone || d.DisableNetworking
 }
 
-// netDir is where the files of /etc of a container are: the task's, unless the container asks for others.
-func (w *worker) netDir(d *task.ContainerDefinition) string {
-	if w.offline(d) || d.Hostname != "" || len(d.ExtraHosts)+len(d.DNSServers)+len(d.DNSSearchDomains) > 0 {
-		return filepath.Join(w.e.taskDir(w.id), "containers", d.Name)
+// scratchDir is what the sandbox has for files that containers may write to, "" where there are no files.
+func (w *worker) scratchDir() string {
+	if w.e.cfg.Dir == "" || w.filesOnDisk() {
+		return ""
+	}
+	return filepath.Join(w.e.taskDir(w.id), "scratch")
+}
+
+// filesOnDisk reports whether the task is one of an earlier version, which had such files in the task's directory.
+func (w *worker) filesOnDisk() bool {
+	_, err := os.Lstat(filepath.Join(w.e.taskDir(w.id), netFiles[0]))
+	return err == nil
+}
+
+// sharedNetDir is where the files of /etc are that the containers share.
+func (w *worker) sharedNetDir() string {
+	if dir := w.scratchDir(); dir != "" {
+		return filepath.Join(dir, "etc")
 	}
 	return w.e.taskDir(w.id)
+}
+
+// netDir is where the files of /etc of a container are: the task's, unless the container asks for others.
+func (w *worker) netDir(d *task.ContainerDefinition) string {
+	if !w.offline(d) && d.Hostname == "" && len(d.ExtraHosts)+len(d.DNSServers)+len(d.DNSSearchDomains) == 0 {
+		return w.sharedNetDir()
+	}
+	if dir := w.scratchDir(); dir != "" {
+		return filepath.Join(dir, "containers", d.Name)
+	}
+	return filepath.Join(w.e.taskDir(w.id), "containers", d.Name)
 }
 
 // writeFiles writes the files of /etc that say who and where the task is, as the ECS agent does for awsvpc tasks and Docker
@@ -35,10 +60,11 @@ func (w *worker) writeFiles() error {
 		return nil
 	}
 	hostname := w.sandboxSpec(w.attached).UTSHostname()
-	files := map[string]etc{w.e.taskDir(w.id): {at: w.attached, hostname: hostname}}
+	shared := w.sharedNetDir()
+	files := map[string]etc{shared: {at: w.attached, hostname: hostname}}
 	for _, c := range w.containers {
 		dir := w.netDir(c.def)
-		if dir == w.e.taskDir(w.id) {
+		if dir == shared {
 			continue
 		}
 		f := etc{hostname: hostname, def: c.def}
@@ -121,14 +147,16 @@ func (e etc) resolver() (servers, search []string) {
 	return servers, search
 }
 
-// fileMounts puts the files over those of the image.
+// fileMounts puts the files over those of the image. As with Docker they can be written to unless nothing of the root file
+// system can.
 func (w *worker) fileMounts(d *task.ContainerDefinition) []runtime.Mount {
 	if w.e.cfg.Dir == "" {
 		return nil
 	}
+	readOnly := d.ReadonlyRootFilesystem && !w.filesOnDisk()
 	var ms []runtime.Mount
 	for _, name := range netFiles {
-		ms = append(ms, runtime.Mount{Source: filepath.Join(w.netDir(d), name), Destination: "/etc/" + name})
+		ms = append(ms, runtime.Mount{Source: filepath.Join(w.netDir(d), name), Destination: "/etc/" + name, ReadOnly: readOnly})
 	}
 	return ms
 }

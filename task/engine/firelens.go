@@ -60,12 +60,20 @@ func (w *worker) senders() []*container {
 
 func (w *worker) routerDir() string { return filepath.Join(w.e.taskDir(w.id), "firelens") }
 
+// routerSocketDir is the one directory of the log router that it writes to.
+func (w *worker) routerSocketDir() string {
+	if dir := w.scratchDir(); dir != "" {
+		return filepath.Join(dir, "socket")
+	}
+	return filepath.Join(w.routerDir(), "socket")
+}
+
 // routerSocket is the log router's socket on this host, "" where there are no files.
 func (w *worker) routerSocket() string {
 	if w.e.cfg.Dir == "" || routerOf(w.def) == nil {
 		return ""
 	}
-	return filepath.Join(w.routerDir(), "socket", logs.RouterSocketName)
+	return filepath.Join(w.routerSocketDir(), logs.RouterSocketName)
 }
 
 // routerConfig is what the log router is configured with.
@@ -174,9 +182,11 @@ func (w *worker) writeRouter(ctx context.Context) error {
 	if w.e.cfg.Dir == "" {
 		return w.writeRouterObject(ctx, router)
 	}
-	socket := filepath.Join(w.routerDir(), "socket")
-	if err := os.MkdirAll(socket, 0o755); err != nil {
-		return fmt.Errorf("make directory of log router: %w", err)
+	socket := w.routerSocketDir()
+	for _, dir := range []string{w.routerDir(), socket} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make directory of log router: %w", err)
+		}
 	}
 	// The router may run as any user. On the host the directory is out of the reach of others with Config.Dir.
 	if err := os.Chmod(socket, 0o777); err != nil {
@@ -207,7 +217,7 @@ func (w *worker) firelens(s *runtime.ContainerSpec, c *container) {
 	config := w.routerConfig(c.def)
 	s.Mounts = append(s.Mounts,
 		runtime.Mount{Source: filepath.Join(w.routerDir(), "fluent.conf"), Destination: config.Path(), ReadOnly: true},
-		runtime.Mount{Source: filepath.Join(w.routerDir(), "socket"), Destination: logs.RouterSocketDir},
+		runtime.Mount{Source: w.routerSocketDir(), Destination: logs.RouterSocketDir},
 	)
 	if routerObject(c.def) != "" {
 		s.Mounts = append(s.Mounts,

@@ -59,24 +59,62 @@ type checked struct {
 	output   string
 }
 
+// ran is what became of a check's process.
+type ran struct {
+	code int
+	err  error
+	out  string
+}
+
 // check runs a container's health check once. A check that takes too long, cannot be run or exits with anything but 0
-// has failed.
-func (w *worker) check(ctx context.Context, c *container) checked {
+// has failed, and one that takes too long when its time is over, whatever the driver does with it: before has the last one
+// that was begun, and there is no other until that has returned.
+func (w *worker) check(ctx context.Context, c *container, before *<-chan ran) checked {
 	limit := c.def.HealthCheck.Timing().Timeout
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var done ran
+	returned := false
+	if *before != nil {
+		select {
+		case <-*before: // of a check that has failed
+			*before = nil
+		case <-ctx.Done():
+		}
+	}
+	if *before == nil && ctx.Err() == nil {
+		*before = w.begin(ctx, c)
+		select {
+		case done = <-*before:
+			*before, returned = nil, true
+		case <-ctx.Done():
+			select {
+			case done = <-*before: // a driver returns when ctx ends
+				*before, returned = nil, true
+			case <-time.After(execGrace):
+			}
+		}
+	}
+	result := checked{c: c, passed: returned && done.err == nil && done.code == 0, at: time.Now(), exitCode: done.code, output: done.out}
+	switch {
+	case !returned || errors.Is(ctx.Err(), context.DeadlineExceeded):
+		result.passed, result.exitCode, result.output = false, -1, fmt.Sprintf("Health check exceeded timeout (%v)", limit)
+	case done.err != nil:
+		result.exitCode, result.output = -1, done.err.Error()
+	}
+	return result
+}
+
+// execGrace is how long a driver may take to return from an Exec whose context has ended: ten times what it should.
+const execGrace = time.Second
+
+// runCheck runs the command of a health check.
+func (w *worker) runCheck(ctx context.Context, c *container) ran {
 	var out head
 	code, err := w.e.Exec(ctx, w.id, c.def.Name, runtime.ExecSpec{
 		Args: checkCommand(c.def.HealthCheck.Command), Stdout: &out, Stderr: &out,
 	})
-	done := checked{c: c, passed: err == nil && code == 0, at: time.Now(), exitCode: code, output: out.String()}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		done.exitCode, done.output = -1, fmt.Sprintf("Health check exceeded timeout (%v)", limit)
-	case err != nil:
-		done.exitCode, done.output = -1, err.Error()
-	}
-	return done
+	return ran{code, err, out.String()}
 }
 
 // head keeps the first bytes of what is written to it, at most maxCheckOutput.

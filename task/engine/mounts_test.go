@@ -117,3 +117,49 @@ func TestVolumesToTell(t *testing.T) {
 		}
 	}
 }
+
+func TestUnsupportedMounts(t *testing.T) {
+	host := task.Volume{Name: "host", Host: &task.HostVolume{SourcePath: "/srv"}}
+	scratch := task.Volume{Name: "scratch", Host: &task.HostVolume{}}
+	efs := task.Volume{Name: "efs", EFSVolumeConfiguration: &task.EFSVolume{FileSystemID: "fs-1"}}
+	for _, tt := range []struct {
+		volume, at string
+		want       bool // refused
+	}{
+		{"scratch", "/data", false},
+		{"scratch", "/dev", true},
+		{"scratch", "/x/../dev/pts", true},
+		{"scratch", "/dev/null", true},
+		{"scratch", "/dev/shm", false},
+		{"scratch", "/dev/mqueue", false},
+		{"scratch", "/proc/sys/kernel", true},
+		{"scratch", "/sys/fs/cgroup", true},
+		{"efs", "/dev/console", true},
+		{"efs", "/mnt", false},
+		{"host", "/dev", false},
+		{"host", "/sys/fs/cgroup", false},
+		{"host", "/sys", true},
+		{"host", "/proc/sys", true},
+		{"", "/dev/hugepages", false}, // a tmpfs
+		{"", "/dev", true},
+		{"", "/dev/pts", true},
+		{"", "/proc", true},
+		{"", "/sys/kernel", true},
+	} {
+		def := &task.TaskDefinition{
+			NetworkMode: task.NetworkModeNone, Volumes: []task.Volume{host, scratch, efs},
+			ContainerDefinitions: []task.ContainerDefinition{{Name: "a"}, {Name: "b", VolumesFrom: []task.VolumeFrom{{SourceContainer: "a"}}}},
+		}
+		c, path := &def.ContainerDefinitions[0], "containerDefinitions[0].mountPoints[0].containerPath"
+		if tt.volume != "" {
+			c.MountPoints = []task.MountPoint{{SourceVolume: tt.volume, ContainerPath: tt.at}}
+		} else {
+			path = "containerDefinitions[0].linuxParameters.tmpfs[0].containerPath"
+			c.LinuxParameters = &task.LinuxParameters{Tmpfs: []task.Tmpfs{{ContainerPath: tt.at, Size: 1}}}
+		}
+		problems := Unsupported(def)
+		if refused := len(problems) > 0; refused != tt.want || refused && problems[0].Path != path {
+			t.Errorf("%s at %s: %v, want it refused: %v", tt.volume, tt.at, problems, tt.want)
+		}
+	}
+}

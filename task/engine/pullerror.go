@@ -63,6 +63,8 @@ var pullAdvices = []struct {
 	kind error
 	text string
 }{
+	{runtime.ErrRegistryNotAllowed, "Name the host in Config.Registries if it is to be trusted"},
+	{runtime.ErrImageLimit, "Make the image smaller, or raise Config.ImageLimits"},
 	{runtime.ErrNoSpace, "Make room on the disk of the cluster's directory, or bound the images on it with Config.ImageCache"},
 	{runtime.ErrTooManyRequests, "Pull with credentials, from a mirror (Config.Registries), or less often"},
 	{runtime.ErrUnauthorized, "Check repositoryCredentials, or the credentials of Config.Registries, and that they may pull from the repository"},

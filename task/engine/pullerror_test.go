@@ -72,6 +72,17 @@ func TestPullFailure(t *testing.T) {
 				"directory, or bound the images on it with Config.ImageCache",
 		},
 		{
+			name: "address", err: said(runtime.PullManifest, 1, because(runtime.ErrRegistryNotAllowed, "its address is of this machine")),
+			want: "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref docker.io/library/app:1: " +
+				"registry docker.io: its address is of this machine: runtime: registry wants what is not allowed. Name the host in " +
+				"Config.Registries if it is to be trusted",
+		},
+		{
+			name: "too large", err: said(runtime.PullUnpack, 1, because(runtime.ErrImageLimit, "more than 10 entries")),
+			want: "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer: docker.io/library/app:1: registry " +
+				"docker.io: more than 10 entries: runtime: image is beyond a limit. Make the image smaller, or raise Config.ImageLimits",
+		},
+		{
 			name: "something else", err: said(runtime.PullUnpack, 1, errors.New("odd")),
 			want: "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer: docker.io/library/app:1: odd",
 		},

@@ -66,9 +66,16 @@ func (w *worker) restarts(ctx context.Context, ev exited) bool {
 		*w.rec.Container(before.Name) = before
 		return false
 	}
-	if err := w.runAgain(ctx, c); err != nil {
+	making, done := w.interruptible(ctx) // a stop does not wait for it
+	err := w.runAgain(making, c)
+	done()
+	if err != nil {
 		if ctx.Err() != nil || closed(err) {
 			return true
+		}
+		if w.stopWanted() {
+			*w.rec.Container(before.Name) = before
+			return false
 		}
 		w.log.Error("container cannot be restarted", "containerName", before.Name, "error", err)
 		*w.rec.Container(before.Name) = before

@@ -114,12 +114,13 @@ func (w *worker) probe(ctx context.Context, c *container) {
 	w.watchers.Add(1)
 	go func() {
 		defer w.watchers.Done()
+		var under <-chan ran // the check that has not returned
 		for {
 			sleep(ctx, c.def.HealthCheck.Timing().Interval) // ctx ends with the container
 			if ctx.Err() != nil {
 				return
 			}
-			outcome := w.check(ctx, c)
+			outcome := w.check(ctx, c, &under)
 			outcome.run = run
 			select {
 			case w.checks <- outcome:
@@ -128,6 +129,13 @@ func (w *worker) probe(ctx context.Context, c *container) {
 			}
 		}
 	}()
+}
+
+// begin runs the command of a health check and sends what became of it. Nobody waits for a driver that never returns.
+func (w *worker) begin(ctx context.Context, c *container) <-chan ran {
+	done := make(chan ran, 1)
+	go func() { done <- w.runCheck(ctx, c) }()
+	return done
 }
 
 // serve answers requests on l until the function that it returns is called, which waits for those under way.

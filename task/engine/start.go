@@ -34,16 +34,16 @@ func (w *worker) provisionSandbox(ctx context.Context) error {
 	if err := w.attach(ctx); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
-	if err := w.writeFiles(); err != nil {
-		return &startError{task.ErrorResourceInitialization, "", err}
-	}
-	if err := w.writeRouter(ctx); err != nil {
-		return &startError{task.ErrorResourceInitialization, "", err}
-	}
 	began := time.Now()
 	err := w.e.cfg.Driver.CreateSandbox(ctx, w.sandboxSpec(w.attached))
 	w.took("sandbox", began)
 	if err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
+	if err := w.writeFiles(); err != nil {
+		return &startError{task.ErrorResourceInitialization, "", err}
+	}
+	if err := w.writeRouter(ctx); err != nil {
 		return &startError{task.ErrorResourceInitialization, "", err}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (w *worker) sandboxSpec(at network.Attachment) runtime.SandboxSpec {
 	size, _ := w.def.Size() // the definition is valid
 	s := runtime.SandboxSpec{
 		ID: w.id, Size: size, NetNS: at.NetNS, Hostname: at.Hostname,
-		SharePID: w.def.PIDMode == task.PIDModeTask, PIDs: maxProcesses(size.Memory),
+		SharePID: w.def.PIDMode == task.PIDModeTask, PIDs: maxProcesses(size.Memory), Scratch: w.scratchDir(),
 	}
 	storage := w.def.EphemeralStorage
 	if storage == nil {

@@ -66,12 +66,14 @@ func (w *worker) drain(ctx context.Context) {
 	}
 }
 
-// stopOne asks a container to end, waits for its stopTimeout, and kills it.
+// stopOne asks a container to end, waits for its stopTimeout, and kills it. It is killed then also if it could not be asked:
+// what keeps a driver from that may be the container's doing.
 func (w *worker) stopOne(ctx context.Context, c *container) error {
-	if err := w.e.cfg.Driver.Kill(ctx, c.id, ""); err != nil {
+	limit := time.Now().Add(c.def.StopDuration())
+	if err := w.askToEnd(ctx, c, limit); err != nil {
 		return fmt.Errorf("stop container %s: %w", c.def.Name, err)
 	}
-	if w.ends(ctx, c, c.def.StopDuration()) {
+	if w.ends(ctx, c, time.Until(limit)) {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -88,6 +90,26 @@ func (w *worker) stopOne(ctx context.Context, c *container) error {
 		return err
 	}
 	return fmt.Errorf("container %s has not ended %v after SIGKILL", c.def.Name, killGrace)
+}
+
+// askToEnd sends a container its stop signal. It tries until the limit, and returns no error then: what is to be done about a
+// container that cannot be asked is what is done about one that does not listen.
+func (w *worker) askToEnd(ctx context.Context, c *container, limit time.Time) error {
+	asking, cancel := context.WithDeadline(ctx, limit)
+	defer cancel()
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		err := w.e.cfg.Driver.Kill(asking, c.id, "")
+		if err == nil || closed(err) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.log.Error("container cannot be asked to end", "containerName", c.def.Name, "error", err)
+		if asking.Err() != nil || w.ends(asking, c, wait) {
+			return nil
+		}
+	}
 }
 
 // ends waits for a container to end and reports whether it did in time.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/logs"
 	"github.com/fardel-io/fardel/task"
 )
@@ -24,7 +25,9 @@ func Unsupported(d *task.TaskDefinition) []task.Problem {
 		u.volume(fmt.Sprintf("volumes[%d].", i), &d.Volumes[i])
 	}
 	for i := range d.ContainerDefinitions {
-		u.container(fmt.Sprintf("containerDefinitions[%d].", i), &d.ContainerDefinitions[i])
+		at := fmt.Sprintf("containerDefinitions[%d].", i)
+		u.container(at, &d.ContainerDefinitions[i])
+		u.mounts(at, d, &d.ContainerDefinitions[i])
 	}
 	return u
 }
@@ -72,9 +75,32 @@ func (u *unsupported) container(at string, c *task.ContainerDefinition) {
 		u.when(h.IPAddress == "host-gateway", fmt.Sprintf("%sextraHosts[%d].ipAddress", at, i), "host-gateway is of the network mode bridge")
 	}
 	for i, o := range c.DockerSecurityOptions {
-		u.when(!noNewPrivileges([]string{o}), fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
+		_, profile := appArmorProfile([]string{o}) // a driver's to say
+		u.when(!noNewPrivileges([]string{o}) && !profile, fmt.Sprintf("%sdockerSecurityOptions[%d]", at, i), o)
 	}
 	u.logs(at, c.LogConfiguration)
+}
+
+// mounts refuses what would be at or over the kernel's file systems of a container. Host paths are the operator's, who may
+// give more. What volumesFrom brings along is at the path that another container has it at, and refused there.
+func (u *unsupported) mounts(at string, d *task.TaskDefinition, c *task.ContainerDefinition) {
+	for i, m := range c.MountPoints {
+		v := d.Volume(m.SourceVolume)
+		if v == nil {
+			continue
+		}
+		path, ofHost := fmt.Sprintf("%smountPoints[%d].containerPath", at, i), sourcePath(v) != ""
+		u.when(ofHost && !runtime.MayMountHostPath(m.ContainerPath), path, m.ContainerPath+" is the kernel's")
+		u.when(!ofHost && runtime.IsKernelPath(m.ContainerPath), path,
+			fmt.Sprintf("%s: a volume cannot be in /dev, /proc or /sys, but for /dev/shm and /dev/mqueue", m.ContainerPath))
+	}
+	if c.LinuxParameters == nil {
+		return
+	}
+	for i, t := range c.LinuxParameters.Tmpfs {
+		u.when(!runtime.MayMountTmpfs(t.ContainerPath), fmt.Sprintf("%slinuxParameters.tmpfs[%d].containerPath", at, i),
+			t.ContainerPath+" is the kernel's")
+	}
 }
 
 // logs refuses drivers that are not here and options that one does not take, in ECS's words.

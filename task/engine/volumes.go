@@ -122,6 +122,7 @@ func (w *worker) volumeMounts(c *container) []runtime.Mount {
 // see the function of this name, and what this one lacks a provider for.
 func (e *Engine) Unsupported(d *task.TaskDefinition) []task.Problem {
 	u := unsupported(Unsupported(d))
+	e.profiles(&u, d)
 	for i := range d.Volumes {
 		v, at := &d.Volumes[i], fmt.Sprintf("volumes[%d]", i)
 		switch {

@@ -35,6 +35,7 @@ type worker struct {
 	log    *slog.Logger
 
 	launchVolumes []task.VolumeConfiguration
+	confinement   Confinement
 	storage       storage
 
 	rec        *task.Task
@@ -93,6 +94,7 @@ func newWorker(e *Engine, a Assignment) *worker {
 	w := &worker{
 		e: e, id: a.Task.ID(), holder: a.Task.ID(), arn: a.Task.TaskARN, def: a.Definition, eni: a.ENI, subnet: a.Subnet, rec: a.Task.Clone(),
 		launchVolumes: a.VolumeConfigurations,
+		confinement:   a.Confinement,
 		log:           e.log.With("taskArn", a.Task.TaskARN),
 		exits:         make(chan exited, len(a.Definition.ContainerDefinitions)),
 		checks:        make(chan checked),
@@ -208,7 +210,14 @@ func (w *worker) follow(ctx context.Context, c *container) {
 		w.watch(ctx, c)
 		return
 	}
-	if err := w.runAgain(ctx, c); err != nil && ctx.Err() == nil && !closed(err) {
+	making, done := w.interruptible(ctx)
+	defer done()
+	err := w.runAgain(making, c)
+	switch {
+	case err == nil || ctx.Err() != nil || closed(err):
+	case w.stopWanted():
+		w.watch(ctx, c)
+	default:
 		w.exits <- exited{c: c, err: err}
 		close(c.ended)
 	}
@@ -402,7 +411,7 @@ func (w *worker) stopWanted() bool {
 	return w.stop != nil
 }
 
-// interruptible returns a context that a stop request ends, for the time until done is called.
+// interruptible returns a context that a stop request ends, for the time until done is called. It may be within another.
 func (w *worker) interruptible(ctx context.Context) (stepCtx context.Context, done func()) {
 	stepCtx, cancel := context.WithCancel(ctx)
 	w.mu.Lock()
@@ -410,11 +419,17 @@ func (w *worker) interruptible(ctx context.Context) (stepCtx context.Context, do
 	if w.stop != nil {
 		cancel()
 	}
-	w.cancel = cancel
+	outer := w.cancel
+	w.cancel = func() {
+		cancel()
+		if outer != nil {
+			outer()
+		}
+	}
 	return stepCtx, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.cancel = nil
+		w.cancel = outer
 		cancel()
 	}
 }

@@ -21,7 +21,7 @@
 // and those of [Process.Kernel], which ask the kernel that only a real container has:
 //
 //	id  hostname  pid  pids  caps  nofile  read PATH  write PATH  mkdir PATH  link PATH  spawn STATEMENT  exists PATH
-//	tell NAME  await NAME  stat PATH (mode uid gid)  fill PATH MIB  disk PATH  fork N  remove PATH  symlink TARGET PATH
+//	tell NAME  await NAME  stat PATH (mode uid gid)  fill PATH MIB  disk PATH  fork N  remove PATH  symlink TARGET PATH  rename FROM TO
 //
 // await waits until another container of the task, in the same network namespace, has told that name; what is told stays
 // told until the container that told it ends.

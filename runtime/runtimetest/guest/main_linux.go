@@ -113,6 +113,10 @@ var kernel = map[string]func(string) (string, error){
 		target, path, _ := strings.Cut(rest, " ")
 		return "linked", os.Symlink(target, path)
 	},
+	"rename": func(rest string) (string, error) {
+		from, to, _ := strings.Cut(rest, " ")
+		return "renamed", os.Rename(from, to)
+	},
 	"spawn": func(statement string) (string, error) {
 		child := exec.Command("/proc/self/exe", statement)
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
