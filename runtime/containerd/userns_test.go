@@ -23,6 +23,7 @@ import (
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/runtime/image"
 	"github.com/fardel-io/fardel/runtime/runtimetest"
+	"github.com/fardel-io/fardel/task"
 )
 
 var (
@@ -379,6 +380,51 @@ func TestUserNSOwners(t *testing.T) {
 		filepath.Join(volumes, "filled/data"):       "755 " + mapped,
 		filepath.Join(volumes, "filled/data/group"): "644 " + mapped,
 		d.rootsDir("s"):                             fmt.Sprintf("710 0:%d", first),
+	} {
+		if got := owner(t, path); got != want {
+			t.Errorf("%s is %s on the machine, want %s", path, got, want)
+		}
+	}
+}
+
+// TestUserNSNestedMounts has mounts in mounts, which the driver makes from outside of the user namespace: each shows owners as
+// it would by itself.
+func TestUserNSNestedMounts(t *testing.T) {
+	dir, mine, other := t.TempDir(), t.TempDir(), t.TempDir()
+	d := usernsDriver(t, dir)
+	defer func() { closeEmpty(t, d) }()
+	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	first := d.idsOf("s").First
+	for _, host := range []string{mine, other} {
+		if err := os.Chmod(host, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nest := func(s *runtime.ContainerSpec) {
+		s.Mounts = []runtime.Mount{
+			{Source: mine, Destination: "/mine"}, {Volume: "w", Destination: "/mine/w"}, {Source: other, Destination: "/mine/other"},
+			{Volume: "v", Destination: "/v"}, {Source: other, Destination: "/v/other", ReadOnly: true}, {Root: other, Source: "/", Destination: "/v/inside"},
+		}
+		s.Tmpfs = []task.Tmpfs{{ContainerPath: "/v/t", Size: 1}, {ContainerPath: "/mine/t", Size: 1, MountOptions: []string{"uid=1000", "gid=1000", "mode=700"}}}
+	}
+	want := "755 0 0\n755 0 0\n755 0 0\n755 0 0\n755 0 0\n1777 0 0\n700 1000 1000\n" +
+		"written\nwritten\nwritten\nwrite: open /v/other/x: read-only file system\nwritten\nwritten\nwritten\n"
+	for range 2 {
+		out := runGuest(t, d, dir, nest, "stat /mine", "stat /mine/w", "stat /mine/other", "stat /v", "stat /v/other", "stat /v/t", "stat /mine/t",
+			"write /mine/x", "write /mine/w/x", "write /mine/other/x", "write /v/other/x", "write /v/inside/y", "write /v/t/x", "write /mine/t/x")
+		if out != want {
+			t.Errorf("root finds\n%swant\n%s", out, want)
+		}
+	}
+	mapped := fmt.Sprintf("%d:%d", first, first)
+	volume := func(name string) string { return d.volumeDir(runtime.SandboxSpec{ID: "s"}, name) }
+	for path, want := range map[string]string{
+		filepath.Join(mine, "x"):        "644 0:0",
+		filepath.Join(other, "x"):       "644 0:0",
+		filepath.Join(other, "y"):       "644 0:0",
+		filepath.Join(volume("w"), "x"): "644 " + mapped,
 	} {
 		if got := owner(t, path); got != want {
 			t.Errorf("%s is %s on the machine, want %s", path, got, want)
