@@ -267,7 +267,7 @@ func (a actor) doENI(ctx context.Context, s step) error {
 	}
 	rec := record{Version: recordVersion, VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, a.cfg.namespacePath(e.ID), a.resolvers())}
 	if have, ok := a.get(e.ID); ok {
-		rec.Attachment.DNS = slices.Clone(have.Attachment.DNS)
+		rec.Attachment.DNS, rec.FirstID = slices.Clone(have.Attachment.DNS), have.FirstID
 	}
 	if s.Do == makeENI {
 		return a.makeENI(ctx, r, rec)

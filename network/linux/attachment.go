@@ -31,9 +31,11 @@ func sameENI(a, b record) bool {
 	return a.VPC == b.VPC && a.ENI.Subnet == b.ENI.Subnet && x.MAC == y.MAC && x.Address == y.Address && x.IPv6Address == y.IPv6Address && x.Gateway == y.Gateway
 }
 
-// sameRecord reports whether two records are equal. Name servers are those of the time of attaching and stay.
+// sameRecord reports whether two records are equal. Name servers are those of the time of attaching and stay, as does the
+// user namespace.
 func sameRecord(a, b record) bool {
 	a.Version, b.Version = 0, 0
+	a.FirstID, b.FirstID = 0, 0
 	a.Attachment.DNS, b.Attachment.DNS = nil, nil
 	return reflect.DeepEqual(normal(a), normal(b))
 }

@@ -61,5 +61,8 @@ func (f *Fabric) releaseLocked(rec record) {
 			delete(f.holders, h)
 		}
 	}
+	if f.ids[rec.FirstID] == rec.ENI.ID {
+		delete(f.ids, rec.FirstID)
+	}
 	f.releasePortsLocked(rec.ENI, nil)
 }

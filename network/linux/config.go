@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fardel-io/fardel/internal/userns"
 	"github.com/fardel-io/fardel/network"
 )
 
@@ -41,6 +42,12 @@ type Config struct {
 	// Isolated leaves out the link between VPCs and the host: the host reaches no task and no task reaches the outside.
 	Isolated bool
 
+	// UserNamespaces has the network namespace of each ENI belong to a user namespace of its own, with 65536 of these IDs of
+	// the machine, so that a runtime can put the processes of a task there. The fabric takes the first half of the range, as
+	// containerd.Config.UserNamespaces, which wants the same range, takes the second. It concerns ENIs that are attached from
+	// then on. Nil leaves them to the machine's user namespace.
+	UserNamespaces *IDRange
+
 	// ConnectionLimits bound what one ENI takes of its VPC's table of connections and memory for fragments.
 	ConnectionLimits ConnectionLimits
 
@@ -48,7 +55,16 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// IDRange is user and group IDs of the machine: Count of them, a multiple of 65536 and at least twice that, from First, 65536
+// or above; the last is at most 2147483647.
+type IDRange struct{ First, Count uint32 }
+
 func (c Config) check() error {
+	if r := c.UserNamespaces; r != nil {
+		if err := userns.Range(*r).Check(); err != nil {
+			return fmt.Errorf("%w: UserNamespaces: %w", network.ErrInvalid, err)
+		}
+	}
 	if !filepath.IsAbs(c.Dir) {
 		return fmt.Errorf("%w: Dir %q must be an absolute path", network.ErrInvalid, c.Dir)
 	}

@@ -28,6 +28,7 @@ func TestNew(t *testing.T) {
 		{"path of a link", func(c *Config) { c.PublicAddressLink = "a/b" }},
 		{"link of a fabric", func(c *Config) { c.PublicAddressLink = "fardel-0" }},
 		{"link of an isolated fabric", func(c *Config) { c.PublicAddressLink, c.Isolated = "eth0", true }},
+		{"the machine's own IDs", func(c *Config) { c.UserNamespaces = &IDRange{First: 1000, Count: 1 << 20} }},
 		{"more connections than there are", func(c *Config) { c.ConnectionLimits.PerSecond = 1 << 30 }},
 		{"loopback name server", func(c *Config) { c.DNS = []netip.Addr{netip.MustParseAddr("127.0.0.53")} }},
 	}

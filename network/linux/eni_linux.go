@@ -16,8 +16,9 @@ func hardware(m network.MAC) net.HardwareAddr { return net.HardwareAddr(m[:]) }
 
 // makeENI makes the namespace of a task at path and links it to its router. What the router lets through is not its
 // business: until the ruleset knows the ENI, nothing.
-func (r *router) makeENI(path string, e network.ENI, a network.Attachment, group uint32) error {
-	ns, err := makeNamespace(path, taskSysctls(e.IPv6.IsValid()))
+func (r *router) makeENI(rec record, group uint32) error {
+	path, e, a := rec.Attachment.NetNS, rec.ENI, rec.Attachment
+	ns, err := makeOwnedNamespace(path, taskSysctls(e.IPv6.IsValid()), rec.FirstID)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type Fabric struct {
 	holders   map[holding]string       // who has an address of a VPC, or a MAC
 	published map[hostPort][]publisher // ports of the host
 	removals  map[string]chan struct{} // ENIs whose removal is under way
+	ids       map[uint32]string        // who has the IDs of a user namespace, by the first one
 	forwards  bool                     // the host is known to forward
 }
 
@@ -111,7 +112,7 @@ func New(cfg Config) (*Fabric, error) {
 	}
 	return &Fabric{cfg: cfg, log: log, records: &recordFiles{dir: cfg.recordDir()}, byID: newIndex(network.State{}),
 		routers: map[string]*router{}, attached: map[string]record{}, holders: map[holding]string{},
-		published: map[hostPort][]publisher{}, removals: map[string]chan struct{}{}}, nil
+		published: map[hostPort][]publisher{}, removals: map[string]chan struct{}{}, ids: map[uint32]string{}}, nil
 }
 
 // open finds what is there. The caller holds op for writing.
@@ -168,9 +169,13 @@ func (f *Fabric) remember(o observed) {
 	clear(f.attached)
 	clear(f.holders)
 	clear(f.published)
+	clear(f.ids)
 	for id, rec := range o.Records {
 		if o.Namespaces[id] && o.Routers[rec.VPC].has(linkName(id)) {
 			f.attached[id] = rec
+			if rec.FirstID > 0 {
+				f.ids[rec.FirstID] = id
+			}
 			for _, h := range holdings(rec.VPC, rec.ENI) {
 				f.holders[h] = id
 			}
@@ -204,7 +209,7 @@ func (f *Fabric) attach(ctx context.Context, e network.ENI) (network.Attachment,
 	want := record{Version: recordVersion, VPC: v.ID, ENI: e, Attachment: attachment(v, n, e, f.cfg.namespacePath(e.ID), f.resolvers())}
 	have, exists := f.get(e.ID)
 	if exists {
-		want.Attachment.DNS = have.Attachment.DNS
+		want.Attachment.DNS, want.FirstID = have.Attachment.DNS, have.FirstID
 		err = f.change(ctx, r, have, want)
 	} else {
 		err = f.build(ctx, r, want)
@@ -338,12 +343,17 @@ func (f *Fabric) makeENI(ctx context.Context, r *router, rec record) error {
 		f.release(rec)
 		return err
 	}
-	group := f.byID.views[rec.VPC].Links[rec.ENI.Subnet]
-	if err := r.makeENI(rec.Attachment.NetNS, rec.ENI, rec.Attachment, group); err != nil {
+	var err error
+	if rec.FirstID, err = f.claimIDs(rec.ENI.ID); err != nil {
 		f.release(rec)
 		return err
 	}
-	err := f.records.create(rec)
+	group := f.byID.views[rec.VPC].Links[rec.ENI.Subnet]
+	if err := r.makeENI(rec, group); err != nil {
+		f.release(rec)
+		return err
+	}
+	err = f.records.create(rec)
 	f.setAttached(rec) // also after an error, for expel
 	if err != nil {
 		return errors.Join(err, f.expel(rec))

@@ -15,6 +15,7 @@ func newFabric(t testing.TB, owner string, edit ...func(*Config)) *Fabric {
 	t.Helper()
 	lane.Root(t)
 	cfg := Config{Dir: t.TempDir(), Owner: owner}
+	withUserNS(&cfg)
 	for _, e := range edit {
 		e(&cfg)
 	}

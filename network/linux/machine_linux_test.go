@@ -35,6 +35,7 @@ func newMachine(t testing.TB, owner string) *machine {
 	m := &machine{wire: wire{socks: map[string]map[int]int{}, files: map[string]*os.File{}},
 		host: filepath.Join(dir, "host"), outside: filepath.Join(dir, "outside")}
 	m.cfg = Config{Dir: filepath.Join(dir, "fabric"), Owner: owner, HostNetNS: m.host, DNS: []netip.Addr{}}
+	withUserNS(&m.cfg)
 	host, outside := m.namespace(t, m.host), m.namespace(t, m.outside)
 	defer host.close()
 	defer outside.close()

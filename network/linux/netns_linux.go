@@ -28,6 +28,11 @@ func (n *namespace) close() {
 // makeNamespace makes a network namespace, mounts it at path and sets its sysctls, which are paths below /proc/sys/net
 // and values. The namespace lives as long as the mount or a process in it.
 func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
+	return makeOwnedNamespace(path, sysctls, 0)
+}
+
+// makeOwnedNamespace makes one that belongs to a user namespace whose IDs begin with first, or to the machine's if that is 0.
+func makeOwnedNamespace(path string, sysctls []sysctl, first uint32) (*namespace, error) {
 	if err := clearMountPoint(path); err != nil {
 		return nil, err
 	}
@@ -36,8 +41,8 @@ func makeNamespace(path string, sysctls []sysctl) (*namespace, error) {
 	}
 	n := &namespace{}
 	err := inThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return unsupported(os.NewSyscallError("unshare", err))
+		if err := enterNew(first); err != nil {
+			return err
 		}
 		proc := freshProc()
 		defer proc.close()

@@ -21,6 +21,7 @@ type record struct {
 	VPC        string             `json:"vpcId"`
 	ENI        network.ENI        `json:"networkInterface"`
 	Attachment network.Attachment `json:"attachment"`
+	FirstID    uint32             `json:"firstId,omitempty"` // of the user namespace that the network namespace belongs to; 0 is the machine's
 }
 
 const (

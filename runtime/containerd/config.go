@@ -11,7 +11,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/fardel-io/fardel/internal/userns"
 )
+
+// IDRange is user and group IDs of the machine: Count of them, a multiple of 65536 and at least twice that, from First, 65536
+// or above; the last is at most 2147483647. Nobody else may have them, also not in /etc/subuid.
+type IDRange struct{ First, Count uint32 }
 
 // Config says where a driver keeps its things and how it marks them.
 type Config struct {
@@ -54,6 +60,17 @@ type Config struct {
 	// CgroupParent is that cgroup, without the mount point. "" is "fardel/<Owner>", and must be with Systemd, which has
 	// "fardel.slice/fardel-<Owner>.scope".
 	CgroupParent string
+
+	// UserNamespaces has the containers of each sandbox live in a user namespace of its own, with 65536 of these IDs of the
+	// machine: root in a container is nobody outside of it. A sandbox with a network namespace lives in the user namespace
+	// which that belongs to, see linux.Config.UserNamespaces; for one without the driver makes one, of the second half of
+	// the range. It concerns sandboxes that are made from then on. Nil leaves them to the machine's user namespace.
+	//
+	// It needs an OCI runtime with idmapped mounts, such as runc 1.2, overlayfs, Linux 5.19, and file systems with idmapped
+	// mounts below Dir and wherever mounts come from; [Embed] and [Connect] try what can be tried. Refused in such
+	// sandboxes are privileged containers and the machine's own network. Users and groups above 65535 are refused in
+	// specs and nobody's in images.
+	UserNamespaces *IDRange
 
 	// Registries says how to reach registries that need more than HTTPS and public certificates, by host as image names
 	// have it: "docker.io", "registry.local:5000". Only what is named here, or as a mirror or token server here, may have an
@@ -123,6 +140,11 @@ func (c Config) withDefaults() (Config, error) {
 	c.Dir = filepath.Clean(c.Dir)
 	c.runtimeIsSet = c.Runtime != ""
 	c.Runtime = cmp.Or(c.Runtime, "runc")
+	if r := c.UserNamespaces; r != nil {
+		if err := userns.Range(*r).Check(); err != nil {
+			return c, fmt.Errorf("containerd: Config.UserNamespaces: %w", err)
+		}
+	}
 	switch c.CgroupManager {
 	case "", CgroupFS:
 	case Systemd:

@@ -55,6 +55,9 @@ func (d *Driver) connect(ctx context.Context, address string) error {
 	if d.snapshotter, err = d.findSnapshotter(ctx); err != nil {
 		return err
 	}
+	if err := d.checkUserNS(ctx, binary); err != nil {
+		return err
+	}
 	if d.tasks, err = newRemote(d.client, d.cfg, binary); err != nil {
 		return err
 	}

@@ -354,6 +354,9 @@ func (d *Driver) destroyContainer(ctx context.Context, c *container) error {
 	if err := d.tasks.forget(ctx, c.target()); err != nil {
 		return err
 	}
+	if err := d.unmountRootfs(c.record.Spec.SandboxID, c.id); err != nil {
+		return err
+	}
 	if c.record.Snapshot != "" {
 		if err := d.removeSnapshot(ctx, c.record.Snapshotter, c.record.Snapshot); err != nil {
 			return err

@@ -128,7 +128,7 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err != nil {
 		return 0, err
 	}
-	release, err := d.settle(ctx, creation, img, again)
+	release, err := d.settle(ctx, s, creation, img, again)
 	if err != nil {
 		return 0, fmt.Errorf("container %s: %w", c.id, err)
 	}
@@ -194,11 +194,17 @@ func (d *Driver) prepare(ctx context.Context, s *sandbox, spec runtime.Container
 			if prepared == nil && s.spec.Storage > 0 {
 				mounts, prepared = d.onDisk(s.spec.ID, spec.ID, mounts, again)
 			}
+			if prepared == nil && s.ids != nil {
+				mounts, prepared = nil, d.mountRootfs(s, spec.ID, mounts, again)
+			}
 		},
 		func() {
 			var o oci.Options
 			if o, configured = d.ociOptions(ctx, s, spec, img); configured == nil {
 				c.spec, configured = oci.Spec(spec, s.spec, img.Image, o)
+			}
+			if configured == nil && s.ids != nil {
+				configured = d.inUserNS(s, spec, c.spec)
 			}
 		},
 	)

@@ -63,6 +63,9 @@ func (d *Driver) embed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.checkUserNS(ctx, binary); err != nil {
+		return err
+	}
 	s := &shims{namespace: d.namespace, dir: d.cfg.Dir, runtime: binary, helpers: d.cgroups.OpenHelpers, open: map[string]*shim{}}
 	d.tasks = s
 	d.onClose(func() error { s.detach(); return nil })

@@ -97,6 +97,9 @@ func (d *Driver) execProcess(ctx context.Context, c *container, spec runtime.Exe
 	if s == nil {
 		return nil, runtime.ErrNotRunning
 	}
+	if err := s.ids.check(who.UID, who.GID, who.AdditionalGIDs); err != nil {
+		return nil, err
+	}
 	// The container's own OCI configuration, as it was computed, but for the command and what was asked for.
 	own := c.record.Spec
 	own.Entrypoint, own.Command, own.Init = []string{}, spec.Args, false

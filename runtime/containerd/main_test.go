@@ -58,7 +58,7 @@ func child(ctx context.Context, dir, role string) error {
 	if role == "pause" { // the first process of a PID namespace, as an earlier version had it
 		select {}
 	}
-	cfg := Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime)}
+	cfg := Config{Owner: crashOwner(), Dir: filepath.Join(dir, "driver"), Runtime: os.Getenv(childRuntime), UserNamespaces: childIDs()}
 	ref, err := os.ReadFile(filepath.Join(dir, "ref"))
 	if role == "pull" {
 		host, _, _ := strings.Cut(string(ref), "/")
@@ -150,7 +150,7 @@ func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 		id := sandbox + name
 		spec := runtime.ContainerSpec{
 			ID: id, SandboxID: sandbox, Image: image, Entrypoint: []string{"/guest"}, Command: []string{"out x", "hang"},
-			Log: filepath.Join(dir, id+".log"),
+			Log: filepath.Join(dir, id+".log"), NoNetwork: childIDs() != nil,
 			Mounts: []runtime.Mount{
 				{Volume: "v", Destination: "/etc", Populate: true}, {Root: dir, Source: "/", Destination: "/m"},
 			},

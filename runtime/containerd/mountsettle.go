@@ -21,18 +21,28 @@ import (
 
 // settle has the OCI runtime look up no path that anybody else could change: it replaces the mounts of a creation's spec, see
 // settleMounts. release is called when the OCI runtime has bound what there is.
-func (d *Driver) settle(ctx context.Context, c creation, img unpacked, again bool) (release func() error, err error) {
+func (d *Driver) settle(ctx context.Context, in *sandbox, c creation, img unpacked, again bool) (release func() error, err error) {
 	var s settled
-	if again { // the container has had its way with its files
+	switch { // a container that was run before has had its way with its files
+	case again && in.ids != nil:
+		s, err = settleIn(c.spec.Root.Path, c.spec)
+	case again:
 		err = d.insideRootfs(c.rootfs, func(root string) error {
 			s, err = settleIn(root, c.spec)
 			return err
 		})
-	} else {
+	default:
 		s, err = d.settleInImage(ctx, img, c.spec)
 	}
 	if err != nil {
 		return nil, err
+	}
+	var ns *os.File // the user namespace, if the sandbox has one
+	if in.ids != nil && len(s.nested) > 0 {
+		if ns, err = d.openUserNS(in.spec.ID); err != nil {
+			return nil, err
+		}
+		defer ns.Close()
 	}
 	var undo []func() error
 	release = func() error {
@@ -52,12 +62,15 @@ func (d *Driver) settle(ctx context.Context, c creation, img unpacked, again boo
 			}
 			undo, trees[n.in] = append(undo, unmount), at
 		}
-		if err := d.mountNested(trees[n.in], n, slices.Contains(outer.Options, "ro")); err != nil {
+		n.mount.Options = in.ids.tmpfsOptions(n.mount)
+		if err := d.mountNested(ns, trees[n.in], n, slices.Contains(outer.Options, "ro")); err != nil {
 			return nil, errors.Join(fmt.Errorf("mount at %s, in the one at %s: %w", n.mount.Destination, outer.Destination, err), release())
 		}
 	}
 	for i, at := range trees {
 		s.mounts[i].Source = at
+		// What was mounted in it shows owners in its own way.
+		s.mounts[i].Options = replaced(s.mounts[i].Options, "ridmap", "idmap")
 	}
 	c.spec.Mounts = s.mounts
 	return release, nil
@@ -154,7 +167,7 @@ func (d *Driver) bindTree(source string) (at string, unmount func() error, err e
 
 // mountNested makes a mount in a tree that containers may change at the same time: aside first, then at a place that is
 // opened without following a link, and made if it is not there.
-func (d *Driver) mountNested(tree string, n nested, fixed bool) (err error) {
+func (d *Driver) mountNested(ns *os.File, tree string, n nested, fixed bool) (err error) {
 	isDir := true
 	if n.mount.Type == "bind" {
 		info, err := os.Stat(n.mount.Source)
@@ -168,8 +181,7 @@ func (d *Driver) mountNested(tree string, n nested, fixed bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(aside)) }()
-	m := mount.Mount{Type: n.mount.Type, Source: n.mount.Source, Options: slices.DeleteFunc(slices.Clone(n.mount.Options), isPropagation)}
-	if err := m.Mount(aside); err != nil {
+	if err := mountAside(ns, aside, n.mount); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(aside, unix.MNT_DETACH)) }()
@@ -182,6 +194,45 @@ func (d *Driver) mountNested(tree string, n nested, fixed bool) (err error) {
 	}
 	defer unix.Close(fd)
 	return unix.Mount(aside, fmt.Sprintf("/proc/self/fd/%d", fd), "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// mountAside mounts at a place of ours what a container gets, with the owners that are asked for in its user namespace.
+func mountAside(ns *os.File, aside string, m specs.Mount) error {
+	recursive, single := slices.Contains(m.Options, "ridmap"), slices.Contains(m.Options, "idmap")
+	if !recursive && !single {
+		plain := mount.Mount{Type: m.Type, Source: m.Source, Options: slices.DeleteFunc(slices.Clone(m.Options), isPropagation)}
+		return plain.Mount(aside)
+	}
+	var flags uint
+	if recursive {
+		flags = unix.AT_RECURSIVE
+	}
+	tree, err := idmapped(ns, m.Source, flags)
+	if err != nil {
+		return needsIDMap(m.Source, err)
+	}
+	defer unix.Close(tree)
+	if slices.Contains(m.Options, "ro") {
+		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|flags, &attr); err != nil {
+			return &os.PathError{Op: "mount_setattr", Path: m.Source, Err: err}
+		}
+	}
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, aside, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return &os.PathError{Op: "move_mount", Path: m.Source, Err: err}
+	}
+	return nil
+}
+
+// replaced is a list with one option in place of another.
+func replaced(options []string, old, other string) []string {
+	all := slices.Clone(options)
+	for i, o := range all {
+		if o == old {
+			all[i] = other
+		}
+	}
+	return all
 }
 
 // emptyPlace makes an empty directory or file that something can be mounted at for a while.

@@ -15,6 +15,8 @@ const nobody = 65534
 // pausePlan is what the first process of a PID namespace finds when it starts.
 type pausePlan struct {
 	groups         []int  // descriptors of the files through which it enters its cgroups
+	userNS         int    // descriptor of the task's user namespace; 0 is the machine's
+	namespaces     uint64 // that it makes itself, in a user namespace; else it has started in them
 	netNS          int    // descriptor of the task's network namespace; 0 is a new one, in which it has started
 	lastCapability int    // the last that the kernel knows
 	audit          uint32 // the processor, as filters of system calls know it
@@ -37,6 +39,9 @@ func (p pausePlan) program() *program {
 	root, here, name := g.text("/"), g.text("."), g.text("fardel-pause")
 	for _, fd := range p.groups { // first, so that it is found by them whenever who started it is killed
 		g.call("enter the cgroup", unix.SYS_WRITE, uint64(fd), g.text("0"), 1)
+	}
+	if p.userNS != 0 {
+		p.enterUserNS(g)
 	}
 	g.call("make a cgroup namespace", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	if p.netNS != 0 {
@@ -88,6 +93,16 @@ func (p pausePlan) program() *program {
 		g.try("close a descriptor", uint64(last), fd)
 	}
 	return g
+}
+
+// enterUserNS goes to the task's user namespace. All other namespaces must be made from there to belong to it, and a PID
+// namespace is that of the next process; so the program goes on in a new one.
+func (p pausePlan) enterUserNS(g *program) {
+	g.call("join the user namespace", unix.SYS_SETNS, uint64(p.userNS), unix.CLONE_NEWUSER)
+	g.call("become its group", unix.SYS_SETRESGID, 0, 0, 0)
+	g.call("become its root", unix.SYS_SETRESUID, 0, 0, 0)
+	g.call("make namespaces", unix.SYS_UNSHARE, p.namespaces)
+	g.fork("make the first process", unix.SYS_CLONE, unix.CLONE_PARENT|uint64(unix.SIGCHLD), 0, 0, 0, 0)
 }
 
 // filter adds a filter of system calls and returns the address by which the kernel is told of it.

@@ -72,6 +72,15 @@ func (d *Driver) launchPause(ctx context.Context, spec runtime.SandboxSpec) (_ p
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
+	ids := d.idsOf(spec.ID)
+	if ids != nil {
+		f, err := d.openUserNS(spec.ID)
+		if err != nil {
+			return process{}, err
+		}
+		plan.userNS = reportFD + len(give)
+		give = append(give, f)
+	}
 	if spec.NetNS == "" {
 		attributes.Cloneflags |= syscall.CLONE_NEWNET // never the host's
 	} else {
@@ -81,6 +90,9 @@ func (d *Driver) launchPause(ctx context.Context, spec runtime.SandboxSpec) (_ p
 		}
 		plan.netNS = reportFD + len(give)
 		give = append(give, f)
+	}
+	if ids != nil {
+		plan.namespaces, attributes.Cloneflags = uint64(attributes.Cloneflags), 0
 	}
 	program, file, err := plan.compile()
 	if err != nil {
@@ -99,7 +111,42 @@ func (d *Driver) launchPause(ctx context.Context, spec runtime.SandboxSpec) (_ p
 	if err := cmd.Start(); err != nil {
 		return process{}, err
 	}
-	return awaitPause(ctx, cmd, program, report, end)
+	p, err := awaitPause(ctx, cmd, program, report, end)
+	if ids == nil && err == nil {
+		// Whoever holds it then waits for it by number: it may be another process, or outlive this one.
+		err = cmd.Process.Release()
+	}
+	if ids == nil {
+		return p, err
+	}
+	return d.firstOf(spec.ID, cmd, err)
+}
+
+// firstOf finds the first process in a user namespace, which the one that was started has made before it ended. It is our
+// child, too, and alone in its cgroup. err is what became of starting it.
+func (d *Driver) firstOf(sandbox string, cmd *exec.Cmd, err error) (process, error) {
+	if err == nil {
+		err = cmd.Wait()
+	}
+	pids, perr := d.cgroups.Processes(sandbox, pauseGroup)
+	var found []process
+	for _, pid := range pids {
+		if p, ierr := identify(pid); ierr == nil && p.alive() {
+			found = append(found, p)
+		}
+	}
+	if err = errors.Join(err, perr); err == nil && len(found) == 1 {
+		if err = firstToDie(found[0].PID); err == nil {
+			return found[0], nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("there are %d processes in its cgroup", len(found))
+	}
+	for _, p := range found {
+		err = errors.Join(err, p.kill())
+	}
+	return process{}, err
 }
 
 // awaitPause returns when the process lives as it should.
@@ -134,8 +181,7 @@ func awaitPause(ctx context.Context, cmd *exec.Cmd, program *program, report, en
 	if err != nil {
 		return process{}, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
-	// Whoever holds it then waits for it by number: it may be another process, or outlive this one.
-	return p, cmd.Process.Release()
+	return p, nil
 }
 
 // firstToDie takes away what the host program has for itself against being killed when memory is short: containers see it.

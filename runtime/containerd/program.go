@@ -16,6 +16,8 @@ type program struct {
 	data  []byte
 	calls []sysCall
 	rest  *sysCall // made again and again in the end; nil for a program that becomes another
+
+	forked int // number of the call, counted from 1, that makes a process in which it goes on; 0 is none
 }
 
 // sysCall is a system call with numbers, or addresses that text and bytes return.
@@ -73,6 +75,12 @@ func (p *program) tryKeep(step string, number uint64, args ...uint64) {
 	p.calls = append(p.calls, sysCall{step: step, number: number, args: args, mayFail: true, keep: true})
 }
 
+// fork is a call that makes a process, in which the program goes on.
+func (p *program) fork(step string, number uint64, args ...uint64) {
+	p.call(step, number, args...)
+	p.forked = len(p.calls)
+}
+
 // failure is what a report says, nil if all went well.
 func (p *program) failure(report [4]byte) error {
 	step := int(report[0])
@@ -95,6 +103,7 @@ type machine struct {
 	onFailure func(write, exit uint64) []byte               // reports the error and the step and ends
 	check     func(code []byte, to int) []byte              // goes to an offset if the call has failed
 	jump      func(code []byte, to int) []byte              // goes there in any case
+	leave     func(code []byte, exit uint64) []byte         // ends unless the call returned zero, as it does in a new process
 }
 
 // Numbers of the ELF format.
@@ -105,8 +114,8 @@ const (
 
 // machines are those that fardel is made for, by GOARCH.
 var machines = map[string]machine{
-	"amd64": {elfX8664, unix.AUDIT_ARCH_X86_64, amd64Start, amd64Keep, amd64Call, amd64Failure, amd64Check, amd64Jump},
-	"arm64": {elfAArch64, unix.AUDIT_ARCH_AARCH64, arm64Start, arm64Keep, arm64Call, arm64Failure, arm64Check, arm64Jump},
+	"amd64": {elfX8664, unix.AUDIT_ARCH_X86_64, amd64Start, amd64Keep, amd64Call, amd64Failure, amd64Check, amd64Jump, amd64Leave},
+	"arm64": {elfAArch64, unix.AUDIT_ARCH_AARCH64, arm64Start, arm64Keep, arm64Call, arm64Failure, arm64Check, arm64Jump, arm64Leave},
 }
 
 // encode returns the program as an ELF file.
@@ -125,6 +134,9 @@ func (p *program) encode(m machine) []byte {
 		}
 		if !c.mayFail {
 			code = m.check(code, 0)
+		}
+		if i+1 == p.forked {
+			code = m.leave(code, unix.SYS_EXIT_GROUP)
 		}
 	}
 	if p.rest != nil {
@@ -210,6 +222,11 @@ func amd64Jump(code []byte, to int) []byte {
 	return binary.LittleEndian.AppendUint32(code, uint32(to-len(code)-4))
 }
 
+func amd64Leave(code []byte, exit uint64) []byte {
+	end := append(amd64Load(amd64Load(nil, amd64Registers[0], 0), []byte{0xb8}, exit), 0x0f, 0x05)
+	return append(append(code, 0x85, 0xc0, 0x74, byte(len(end))), end...) // test eax, eax; je
+}
+
 func amd64Failure(write, exit uint64) []byte {
 	code := []byte{
 		0xf7, 0xd8, // neg eax
@@ -274,6 +291,11 @@ func arm64Check(code []byte, to int) []byte {
 
 func arm64Jump(code []byte, to int) []byte {
 	return arm64Append(code, 0x14000000|uint32((to-len(code))/4)&0x3ffffff)
+}
+
+func arm64Leave(code []byte, exit uint64) []byte {
+	end := arm64Append(arm64Load(arm64Load(nil, 0, 0), 8, exit), arm64Supervisor)
+	return append(arm64Append(code, 0xb4000000|uint32(len(end)/4+1)<<5), end...) // cbz x0
 }
 
 func arm64Failure(write, exit uint64) []byte {

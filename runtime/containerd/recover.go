@@ -229,6 +229,9 @@ func (d *Driver) sweep(ctx context.Context) error {
 	if err := d.sweepMounts(); err != nil {
 		return err
 	}
+	if err := d.sweepRoots(); err != nil {
+		return err
+	}
 	if err := d.sweepDirs(); err != nil {
 		return err
 	}

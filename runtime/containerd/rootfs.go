@@ -90,6 +90,11 @@ func (d *Driver) removeSnapshot(ctx context.Context, snapshotter, key string) er
 
 // insideImage calls f with a directory in which an image's file system can be read.
 func (d *Driver) insideImage(ctx context.Context, img unpacked, f func(root string) error) (err error) {
+	return d.insideImageFor(ctx, img, "", f)
+}
+
+// insideImageFor shows owners as they are for a sandbox, if one with a user namespace is named.
+func (d *Driver) insideImageFor(ctx context.Context, img unpacked, sandbox string, f func(root string) error) (err error) {
 	dir, err := os.MkdirTemp(d.tempDir(), "image-")
 	if err != nil {
 		return err
@@ -104,7 +109,11 @@ func (d *Driver) insideImage(ctx context.Context, img unpacked, f func(root stri
 	undo, cancel := undoContext(ctx)
 	defer cancel()
 	defer func() { err = errors.Join(err, d.removeSnapshot(undo, d.snapshotter, key)) }()
-	if err := mount.All(mounts, dir); err != nil {
+	mounts, release, err := d.mapImage(sandbox, mounts)
+	if err != nil {
+		return fmt.Errorf("mount image %s: %w", img.Ref, err)
+	}
+	if err := errors.Join(mount.All(mounts, dir), release()); err != nil {
 		return fmt.Errorf("mount image %s: %w", img.Ref, err)
 	}
 	defer func() { err = errors.Join(err, mount.UnmountAll(dir, 0)) }()

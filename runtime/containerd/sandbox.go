@@ -27,6 +27,7 @@ type sandbox struct {
 	removing atomic.Int32 // calls that remove it: no container is made in it meanwhile
 	pause    process      // first process of the PID namespace that its containers share
 
+	ids   *sandboxIDs  // of its user namespace, nil if it has none; set before it is on record, under Driver.mu
 	entry sync.RWMutex // see enterProcesses and startTracer
 }
 
@@ -141,6 +142,9 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := d.enterUserNS(s); err != nil {
+		return err
+	}
 	// The record is first, so that a cgroup or a process always belongs to one.
 	if err := writeJSON(filepath.Join(dir, sandboxFile), s.spec); err != nil {
 		return err
@@ -228,6 +232,9 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 		}
 	}
 	if err := d.removeDisk(id); err != nil {
+		return err
+	}
+	if err := d.leaveUserNS(s); err != nil {
 		return err
 	}
 	if err := removeScratch(s.spec); err != nil {

@@ -18,8 +18,12 @@ var _ runtime.TraceLimiter = (*Driver)(nil)
 // LimitsTracing implements [runtime.TraceLimiter]. The OCI runtime joins a container's PID namespace with all of root's
 // powers and gives them up only then, on its way to the container's program; and of a container that waits for its start
 // all of its threads but one keep them. Not being dumpable does not hide it from who has SYS_PTRACE in the same user
-// namespace. In gVisor no process of the host is seen.
-func (d *Driver) LimitsTracing() bool { return !d.isGVisor() }
+// namespace. In gVisor no process of the host is seen, and in a user namespace of its own nobody has SYS_PTRACE over the OCI
+// runtime, whose memory belongs to the machine's.
+func (d *Driver) LimitsTracing() bool { return !d.isGVisor() && d.cfg.UserNamespaces == nil }
+
+// limitsTracing is LimitsTracing for a sandbox, which may have been made with another Config. d.mu is held.
+func (d *Driver) limitsTracing(s *sandbox) bool { return !d.isGVisor() && s.ids == nil }
 
 // neighbour is a container in the PID namespace of another, or that other itself.
 type neighbour struct {
@@ -77,8 +81,9 @@ func (d *Driver) neighbours(s *sandbox, id string) []neighbour {
 func (d *Driver) enterProcesses(t target) (leave func(), err error) {
 	d.mu.Lock()
 	s := d.sandboxes[t.sandbox]
+	limits := s != nil && d.limitsTracing(s)
 	d.mu.Unlock()
-	if s == nil || !d.LimitsTracing() {
+	if !limits {
 		return func() {}, nil
 	}
 	if !s.entry.TryRLock() {
@@ -100,8 +105,9 @@ func (d *Driver) startTracer(ctx context.Context, c *container) (started func(),
 	t := c.target()
 	d.mu.Lock()
 	s := d.sandboxes[t.sandbox]
+	limits := s != nil && d.limitsTracing(s)
 	d.mu.Unlock()
-	if s == nil || !d.LimitsTracing() || !s.spec.SharePID || !c.record.Spec.MayTrace() {
+	if !limits || !s.spec.SharePID || !c.record.Spec.MayTrace() {
 		return func() {}, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, entryPatience, fmt.Errorf("start container %s: %w", c.id, traced(c.id)))

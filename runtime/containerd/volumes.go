@@ -42,14 +42,15 @@ func (d *Driver) resolveMounts(ctx context.Context, s runtime.SandboxSpec, spec 
 		}
 		return errors.Join(errs...)
 	}
-	var empty []copyInto
+	var empty, own []copyInto
+	ids := d.idsOf(s.ID)
 	mounts := make([]runtime.Mount, len(spec.Mounts))
 	for i, m := range spec.Mounts {
 		resolved := runtime.Mount{Source: m.Source, Destination: m.Destination, ReadOnly: m.ReadOnly}
 		switch {
 		case m.Volume != "":
 			resolved.Source = d.volumeDir(s, m.Volume)
-			if err := makeVolume(resolved.Source); err != nil {
+			if err := errors.Join(makeVolume(resolved.Source), ids.own(resolved.Source)); err != nil {
 				return spec, nil, errors.Join(fmt.Errorf("container %s: volume %s: %w", spec.ID, m.Volume, err), release())
 			}
 		case m.Root != "":
@@ -63,13 +64,15 @@ func (d *Driver) resolveMounts(ctx context.Context, s runtime.SandboxSpec, spec 
 				return spec, nil, errors.Join(fmt.Errorf("container %s: mount at %s: %w: %w", spec.ID, m.Destination, err, runtime.ErrInvalid), release())
 			}
 		}
-		if m.Populate {
+		if m.Populate && m.Volume != "" {
+			own = append(own, copyInto{image: m.Destination, dir: resolved.Source})
+		} else if m.Populate {
 			empty = append(empty, copyInto{image: m.Destination, dir: resolved.Source})
 		}
 		mounts[i] = resolved
 	}
 	spec.Mounts = mounts
-	if err := d.populate(ctx, img, empty); err != nil {
+	if err := errors.Join(d.populate(ctx, img, "", empty), d.populate(ctx, img, s.ID, own)); err != nil {
 		return spec, nil, errors.Join(fmt.Errorf("container %s: %w", spec.ID, err), release())
 	}
 	return spec, release, nil
@@ -196,8 +199,9 @@ func (c *copies) lockOne(ctx context.Context, dir string) (unlock func(), err er
 	}
 }
 
-// populate copies from an image into the directories that are empty, or that an earlier copy did not complete.
-func (d *Driver) populate(ctx context.Context, img unpacked, into []copyInto) error {
+// populate copies from an image into the directories that are empty, or that an earlier copy did not complete, with owners
+// as they are for a sandbox with a user namespace if one is named.
+func (d *Driver) populate(ctx context.Context, img unpacked, sandbox string, into []copyInto) error {
 	if len(into) == 0 {
 		return nil
 	}
@@ -223,7 +227,7 @@ func (d *Driver) populate(ctx context.Context, img unpacked, into []copyInto) er
 	if len(missing) == 0 {
 		return nil
 	}
-	return d.insideImage(ctx, img, func(root string) error {
+	return d.insideImageFor(ctx, img, sandbox, func(root string) error {
 		for _, c := range missing {
 			needed, err := needsCopy(c.dir) // one volume may be at two places
 			if err != nil {

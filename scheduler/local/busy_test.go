@@ -94,10 +94,12 @@ func toggle(path string) int {
 // busyConfig is the configuration of a busy host program, and of those that take over from it.
 func busyConfig(dir, registry string) (local.Config, error) {
 	sink, err := logs.NewFileSink(logs.FileSinkConfig{Dir: filepath.Join(dir, "sink"), StreamLimit: 256 << 20})
-	return local.Config{
+	cfg := local.Config{
 		Dir: dir, Registries: map[string]containerd.Registry{registry: {PlainHTTP: true}},
 		LogSink: sink, LogLimit: runtime.MinLogLimit, DefaultLogDriverMode: logs.ModeBlocking,
-	}, err
+	}
+	withUserNS(&cfg)
+	return cfg, err
 }
 
 // busyHost starts tasks of three families, side by side, until it is killed. It tells what it knows of them, a line each:

@@ -41,6 +41,11 @@ type Config struct {
 	// all; containerd.Config.Runtime says what it lacks.
 	Runtime string
 
+	// UserNamespaces has each task live in a user namespace of its own: root in its containers is nobody on this machine, and
+	// another nobody than that of any other task. Nil has all tasks live in the machine's. See [UserNamespaces] for what it
+	// needs and what such tasks cannot do. Tasks that run when it is changed stay as they are.
+	UserNamespaces *UserNamespaces
+
 	// AllowVulnerableRuntime has Open take an OCI runtime with known ways out of containers, with a warning, which it refuses
 	// otherwise; see containerd.Config. It is for code that is trusted.
 	AllowVulnerableRuntime bool

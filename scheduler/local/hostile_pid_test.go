@@ -293,6 +293,14 @@ func processes() []int {
 	return pids
 }
 
+// limited skips a test where adding processes beside tracers is not limited.
+func limited(t *testing.T) {
+	t.Helper()
+	if *usernsTasks {
+		t.Skip("with user namespaces the OCI runtime is out of the reach of tracers")
+	}
+}
+
 // tracer lets a container of a definition trace.
 func tracer(c *task.ContainerDefinition) {
 	c.LinuxParameters = &task.LinuxParameters{Capabilities: &task.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}
@@ -374,6 +382,7 @@ func TestHostileNewcomers(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("of the host"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	limited(t)
 	c := openSharing(t)
 	for _, mode := range []task.PIDMode{"", task.PIDModeTask} {
 		def := define([]string{"app", "hostile-pid watch " + secret}, []string{"beside", "out up", "hang"})
@@ -412,8 +421,47 @@ func TestHostileNewcomers(t *testing.T) {
 	}
 }
 
+// TestHostileNewcomersWithUserNamespaces has a container that may trace in a user namespace wait for the processes of the OCI
+// runtime: they come, and it gets nothing of them.
+func TestHostileNewcomersWithUserNamespaces(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("of the host"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	needUserNS(t)
+	c := open(t, func(cfg *local.Config) { cfg.UserNamespaces = &local.UserNamespaces{} })
+	for _, mode := range []task.PIDMode{"", task.PIDModeTask} {
+		def := define([]string{"app", "hostile-pid watch " + secret}, []string{"beside", "out up", "hang"})
+		def.CPU, def.Memory, def.PIDMode = "1024", "2048", mode
+		tracer(&def.ContainerDefinitions[0])
+		run := start(t, c, def, scheduler.RunOptions{EnableExecuteCommand: true})
+		awaitOutput(t, run, "app", "watching")
+		running(t, run)
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if code, err := run.Exec(ctx, "app", runtime.ExecSpec{Args: []string{guestPath(t), "exit 3"}}); code != 3 || err != nil {
+				t.Errorf("exec: %d, %v", code, err)
+			}
+			cancel()
+		}
+		if err := run.Stop(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, run)
+		out := output(t, run, "app")
+		if strings.HasSuffix(out, "saw 0\n") {
+			t.Errorf("it has seen nobody: %q", out)
+		}
+		for _, what := range []string{"root", "descriptor", "traced"} {
+			held := strings.Contains(out, "found "+what+": 0\n")
+			hostiletest.Report(t, fmt.Sprintf("find more in the OCI runtime than containers have, pidMode %q: %s", mode, what), !held, fmt.Sprintf("%q", out))
+		}
+	}
+}
+
 // TestTracersAreRefused asks for what would add processes beside a container that may trace.
 func TestTracersAreRefused(t *testing.T) {
+	limited(t)
 	c := openSharing(t)
 	check := &task.HealthCheck{Command: []string{"CMD", guestPath(t), "exit 0"}}
 	for name, change := range map[string]func(*task.TaskDefinition){

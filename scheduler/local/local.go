@@ -133,6 +133,7 @@ func (c *Cluster) openNetwork(cfg Config) error {
 	lc := linux.Config{Dir: filepath.Join(cfg.Dir, "network"), Owner: cfg.owner(), DNS: cfg.DNS,
 		RoutedPublicAddresses: cfg.RoutedPublicAddresses, PublicAddressLink: cfg.PublicAddressLink,
 		ConnectionLimits: cfg.ConnectionLimits, Logger: cfg.Logger}
+	lc.UserNamespaces = (*linux.IDRange)(cfg.UserNamespaces.ids())
 	if cfg.DNS == nil {
 		lc.DNS = []netip.Addr{}
 	}
@@ -167,6 +168,7 @@ func openDriver(ctx context.Context, cfg Config) (*containerd.Driver, error) {
 		Owner: cfg.owner(), Dir: filepath.Join(cfg.Dir, "containerd"), Runtime: cfg.Runtime,
 		AllowVulnerableRuntime: cfg.AllowVulnerableRuntime, AppArmorProfile: cfg.AppArmorProfile, CgroupManager: cfg.CgroupManager,
 		Registries: cfg.Registries, ImageLimits: cfg.ImageLimits, PullAttempts: cfg.PullAttempts, Logger: cfg.Logger,
+		UserNamespaces: (*containerd.IDRange)(cfg.UserNamespaces.ids()),
 	}
 	if cfg.Containerd != "" {
 		return containerd.Connect(ctx, cfg.Containerd, dc)

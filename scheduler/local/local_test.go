@@ -61,6 +61,7 @@ func openAs(t *testing.T, cfg local.Config, c **local.Cluster) {
 	t.Helper()
 	needRoot(t)
 	before := leaktest.Take(t, cfg.Dir, local.Owner(cfg.Dir))
+	withUserNS(&cfg)
 	var err error
 	if *c, err = local.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)

@@ -154,6 +154,13 @@ func inContainer() int {
 		return outcome(chat(rest))
 	case "raw":
 		return outcome(raw(rest))
+	case "plant":
+		return outcome(plant(rest))
+	case "euid":
+		fmt.Println(os.Geteuid())
+		return 0
+	case "escaped":
+		return escaped(rest)
 	case "grow":
 		return grow()
 	case "hostile":
