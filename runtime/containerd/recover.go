@@ -68,6 +68,11 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 		if err := d.makeSandbox(ctx, s); err != nil {
 			return fmt.Errorf("recover sandbox %s: %w", id, err)
 		}
+		if err := d.sharePID(ctx, s); ctx.Err() != nil {
+			return fmt.Errorf("recover sandbox %s: %w", id, err)
+		} else if err != nil { // the machine was restarted, and has none of the namespaces that it would join
+			d.logger.Warn("no container can be made in a sandbox whose containers have ended with its PID namespace", "sandbox", id, "error", err)
+		}
 		if d.exposed(s.pause) {
 			exposed = append(exposed, id)
 		}
