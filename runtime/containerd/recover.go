@@ -312,10 +312,13 @@ func (d *Driver) sweepMounts() error {
 	if err != nil {
 		return err
 	}
-	for _, m := range slices.Backward(mounts) { // the last one mounted is on top
-		if d.ownsMount(m.Mountpoint) {
-			continue
+	mounts = slices.DeleteFunc(mounts, func(m *mountinfo.Info) bool { return d.ownsMount(m.Mountpoint) })
+	for _, m := range mounts {
+		if err := ignoreAbsent(makePrivate(m.Mountpoint)); err != nil { // of a copy that was not private yet
+			return err
 		}
+	}
+	for _, m := range slices.Backward(mounts) { // the last one mounted is on top
 		if err := mount.UnmountAll(m.Mountpoint, 0); err != nil {
 			return fmt.Errorf("unmount %s: %w", m.Mountpoint, err)
 		}
