@@ -188,7 +188,7 @@ func (d *Driver) startEntered(ctx context.Context, c *container) error {
 	}
 	defer started()
 	at := time.Now()
-	start := c.startedAt.IsZero() || waitsForStart(c.pid, d.cfg.Runtime) // else an earlier driver died when it had just done it
+	start := c.startedAt.IsZero() || waitsForStart(c.first(), d.cfg.Runtime) // else an earlier driver died when it had just done it
 	if !start {
 		at = c.startedAt
 	}

@@ -338,18 +338,19 @@ func (d *Driver) ownsMount(path string) bool {
 	return true // the caller's: Config.Dir may be a mount point, or contain one
 }
 
-// sweepDirs removes directories of sandboxes without record and of calls that were cut off.
+// sweepDirs removes directories of sandboxes without record, and what calls that were cut off had mounted something at.
 func (d *Driver) sweepDirs() error {
 	for _, parent := range []string{"sandboxes", "tmp"} {
-		names, err := subdirs(filepath.Join(d.cfg.Dir, parent))
+		dir := filepath.Join(d.cfg.Dir, parent)
+		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return err
+			return ignoreAbsent(err)
 		}
-		for _, name := range names {
-			if parent == "sandboxes" && d.sandboxes[name] != nil {
+		for _, e := range entries {
+			if parent == "sandboxes" && d.sandboxes[e.Name()] != nil {
 				continue
 			}
-			if err := os.RemoveAll(filepath.Join(d.cfg.Dir, parent, name)); err != nil {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}

@@ -146,7 +146,7 @@ func (d *Driver) entering(s *sandbox, waits *container) (bool, error) {
 	}
 	for _, pid := range pids {
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if err != nil || pid == waits.pid { // ended, or itself
+		if err != nil || pid == waits.first() { // ended, or itself
 			continue
 		}
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
