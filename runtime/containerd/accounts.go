@@ -31,9 +31,20 @@ func (d *Driver) user(ctx context.Context, img unpacked, name string) (oci.User,
 		if a, err = d.readAccounts(ctx, img); err != nil {
 			return oci.User{}, err
 		}
-		d.accounts[img.chainID] = a
+		remember(d.accounts, img.chainID, a)
 	}
 	return oci.ResolveUser(name, bytes.NewReader(a.passwd), bytes.NewReader(a.group))
+}
+
+// maxKnownImages bounds of how many images something is remembered, all of which can be as much as there may be.
+const maxKnownImages = 64
+
+// remember keeps something of an image, by chain ID.
+func remember[T any](known map[string]T, chainID string, it T) {
+	if len(known) >= maxKnownImages {
+		clear(known)
+	}
+	known[chainID] = it
 }
 
 func (d *Driver) readAccounts(ctx context.Context, img unpacked) (a accounts, err error) {

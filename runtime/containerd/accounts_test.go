@@ -4,6 +4,7 @@ package containerd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,4 +76,15 @@ func errorText(err error) string {
 		return "no error"
 	}
 	return err.Error()
+}
+
+// TestRemember keeps a host program from holding something of every image that it ever ran.
+func TestRemember(t *testing.T) {
+	known := map[string]int{}
+	for i := range 10 * maxKnownImages {
+		remember(known, fmt.Sprint(i), i)
+		if len(known) > maxKnownImages || known[fmt.Sprint(i)] != i {
+			t.Fatalf("after %d images: %d", i+1, len(known))
+		}
+	}
 }

@@ -106,7 +106,7 @@ func (d *Driver) settleInImage(ctx context.Context, img unpacked, spec *specs.Sp
 		})
 		return err
 	})
-	d.links[img.chainID] = known
+	remember(d.links, img.chainID, known)
 	return s, err
 }
 
