@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"github.com/fardel-io/fardel/internal/lane"
@@ -184,6 +185,10 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 		}
 		wantNothingLeft(t, d)
+		scratch, err := mountinfo.GetMounts(mountinfo.PrefixFilter(filepath.Join(dir, "scratch")))
+		if err != nil || len(scratch) > 0 {
+			t.Errorf("killed after %s: %d scratch directories are mounted, %v", delay, len(scratch), err)
+		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
@@ -191,6 +196,19 @@ func TestKilledAnywhere(t *testing.T) {
 			t.Fatalf("killed after %s, inventory %+v", delay, inv)
 		}
 	}
+}
+
+// TestChurn wants that what is killed in the test before works when it is left alone.
+func TestChurn(t *testing.T) {
+	dir := prepareCrash(t)
+	d := crashDriver(t, dir)
+	defer closeEmpty(t, d)
+	for i := range 4 {
+		if err := churn(t.Context(), d, dir, crashImage, i); err != nil {
+			t.Errorf("round %d: %v", i, err)
+		}
+	}
+	wantNothingLeft(t, d)
 }
 
 // TestShimKilled kills what holds a sandbox's containers: Wait must answer, and nothing may stay.

@@ -142,8 +142,15 @@ func startForAdoption(ctx context.Context, d *Driver, dir, image string) error {
 
 // churn takes a task from its creation to its removal. Nothing of it may be left when it is killed in between.
 func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		return err
+	}
 	sandbox := fmt.Sprintf("s%d", i)
-	if err := d.CreateSandbox(ctx, runtime.SandboxSpec{ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0, Storage: task.MiB(i%2) * 32}); err != nil {
+	s := runtime.SandboxSpec{
+		ID: sandbox, Size: task.Size{CPU: 512, Memory: 64}, SharePID: i%3 == 0, Storage: task.MiB(i%2) * 32,
+		Scratch: filepath.Join(dir, "scratch", sandbox),
+	}
+	if err := d.CreateSandbox(ctx, s); err != nil {
 		return err
 	}
 	for _, name := range []string{"a", "b"} {
@@ -153,6 +160,7 @@ func churn(ctx context.Context, d *Driver, dir, image string, i int) error {
 			Log: filepath.Join(dir, id+".log"), NoNetwork: childIDs() != nil,
 			Mounts: []runtime.Mount{
 				{Volume: "v", Destination: "/etc", Populate: true}, {Root: dir, Source: "/", Destination: "/m"},
+				{Volume: "w", Destination: "/w"}, {Volume: "x", Destination: "/w/x"}, {Source: filepath.Join(dir, "file"), Destination: "/w/x/file"},
 			},
 		}
 		if err := d.CreateContainer(ctx, spec); err != nil {
