@@ -114,7 +114,7 @@ func (b *mountBench) try(change func(*runtime.ContainerSpec), statements ...stri
 	if err := b.CreateContainer(b.t.Context(), spec); err != nil {
 		return nil, "", err
 	}
-	if table, err = mountinfo.PidMountInfo(b.containers[spec.ID].pid); err != nil {
+	if table, err = mountTableOf(b.containers[spec.ID].pid); err != nil {
 		return nil, "", err
 	}
 	if err := b.Start(b.t.Context(), spec.ID); err != nil {
@@ -355,7 +355,7 @@ func TestHostileMountRestart(t *testing.T) {
 					Mounts:  []runtime.Mount{{Volume: "v" + fmt.Sprint(i), Destination: "/a/" + at}},
 				}
 				run := func() (table []*mountinfo.Info, err error) {
-					if table, err = mountinfo.PidMountInfo(b.containers[id].pid); err != nil {
+					if table, err = mountTableOf(b.containers[id].pid); err != nil {
 						return nil, err
 					}
 					if err := b.Start(t.Context(), id); err != nil {

@@ -26,7 +26,7 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 	}
 	c := mountCheck{spec: spec, host: func(name string) bool { _, err := os.Lstat(name); return err == nil }}
 	var err error
-	if c.table, err = mountinfo.PidMountInfo(pid); err == nil {
+	if c.table, err = mountTableOf(pid); err == nil {
 		c.sources, err = locations(spec, c.table)
 	}
 	if err == nil {
@@ -36,6 +36,16 @@ func (d *Driver) checkCreated(id string, pid int, spec *specs.Spec) error {
 		return fmt.Errorf("container %s: its mounts: %w", id, err)
 	}
 	return nil
+}
+
+// mountTableOf is the mount table of a process.
+func mountTableOf(pid int) ([]*mountinfo.Info, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return mountinfo.GetMountsFromReader(f, nil)
 }
 
 // locations finds what the paths of the host are that a container may have something of, and of its nodes those that it has
