@@ -330,6 +330,9 @@ func (d *Driver) RemoveContainer(ctx context.Context, id string) error {
 
 // removeEntered ends and removes a container whose op is held.
 func (d *Driver) removeEntered(ctx context.Context, c *container) error {
+	if c.current() == "" && c.record.Spec.ID != "" { // whoever made it could not undo that
+		return d.destroyHalfMade(ctx, c, true)
+	}
 	if c.current() != "" {
 		if err := d.kill(ctx, c, int(syscall.SIGKILL)); err != nil {
 			return err

@@ -64,3 +64,33 @@ func afterReboot(t *testing.T, d *Driver, open func(t *testing.T, dir, owner str
 	wantNothingLeft(t, again)
 	_ = unix.Unmount(netns, unix.MNT_DETACH)
 }
+
+// TestUserNSRemoveHalfMade removes a container whose creation could not be undone: its root file system is not where the OCI
+// runtime's others are, and so in nobody's way.
+func TestUserNSRemoveHalfMade(t *testing.T) {
+	dir := t.TempDir()
+	d := usernsDriver(t, dir)
+	defer closeEmpty(t, d)
+	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	spec := runtime.ContainerSpec{ID: "c", SandboxID: "s", Image: crashImage, Command: []string{"hang"}, NoNetwork: true}
+	for range 2 {
+		if err := d.CreateContainer(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+		c, err := d.container("c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.state, c.making = "", "s"
+		c.mu.Unlock()
+		if err := d.RemoveContainer(t.Context(), "c"); err != nil {
+			t.Fatal(err)
+		}
+		if pids, err := d.cgroups.Processes("s", "c"); err != nil || len(pids) > 0 {
+			t.Errorf("processes %v live on, %v", pids, err)
+		}
+	}
+}
