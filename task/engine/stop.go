@@ -142,7 +142,12 @@ func (w *worker) deprovision(ctx context.Context) error {
 	}
 	w.e.endpoints.leave(w)
 	err = each(
-		func() error { return w.e.cfg.Driver.RemoveSandbox(ctx, w.id) },
+		func() error {
+			if err := w.e.cfg.Driver.RemoveSandbox(ctx, w.id); err != nil {
+				return err
+			}
+			return w.e.removeFiles(w.id) // among which the sandbox has what it mounted
+		},
 		func() error {
 			if w.def.NetworkMode == task.NetworkModeNone {
 				return nil
@@ -150,7 +155,6 @@ func (w *worker) deprovision(ctx context.Context) error {
 			defer w.took("detach", time.Now())
 			return w.e.cfg.Fabric.Detach(ctx, w.eni.ID)
 		},
-		func() error { return w.e.removeFiles(w.id) },
 		func() error {
 			for _, c := range w.containers {
 				c.silence()
