@@ -3,6 +3,8 @@ package scheduler_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -150,4 +152,27 @@ func TestStopDuringRestart(t *testing.T) {
 			t.Errorf("the container ended as %+v", got)
 		}
 	})
+}
+
+// TestFilesOutliveSandbox wants the files of a task to be there for as long as its sandbox is, which has mounted some of them.
+func TestFilesOutliveSandbox(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Dir = t.TempDir()
+	var tries atomic.Int32
+	w.drive.Fail = func(method, id string) error {
+		if method != "RemoveSandbox" || tries.Add(1) > 2 {
+			return nil
+		}
+		if _, err := os.Stat(filepath.Join(w.cfg.Dir, "tasks", id)); err != nil {
+			t.Errorf("removal %d of the sandbox: %v", tries.Load(), err)
+		}
+		return errors.New("it is busy")
+	}
+	c := w.open()
+	defer w.end()
+	run := mustRun(t, c, define("app exit 0"), scheduler.RunOptions{})
+	mustWait(t, run)
+	if left, err := filepath.Glob(filepath.Join(w.cfg.Dir, "tasks", "*")); err != nil || len(left) > 0 || tries.Load() != 3 {
+		t.Errorf("left after %d removals: %q, %v", tries.Load(), left, err)
+	}
 }

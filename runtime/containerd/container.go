@@ -232,13 +232,11 @@ func (d *Driver) start(ctx context.Context, c *container) error {
 // let the program go, and starting that once more would never return.
 func waitsForStart(pid int, ociRuntime string) bool {
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || strings.HasPrefix(string(comm), "runc:[") { // "runc:[2:INIT]"
+	if err != nil {
 		return true
 	}
-	// Runtimes run from a copy of themselves that has their name in it, such as "/memfd:crun_cloned".
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	return err != nil || strings.Contains(filepath.Base(exe), filepath.Base(ociRuntime)) ||
-		strings.Contains(exe, "memfd:"+filepath.Base(ociRuntime))
+	return err != nil || isRuntime(strings.TrimSpace(string(comm)), exe, filepath.Base(ociRuntime))
 }
 
 // Kill implements [runtime.Driver].

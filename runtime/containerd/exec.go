@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -160,43 +161,56 @@ func (r *notifyEnd) Read(p []byte) (int, error) {
 }
 
 // outputs is between the output of a process and the writers of Exec's caller, who may close or read them when Exec has returned.
-type outputs struct {
-	mu     sync.Mutex // held while something is written
-	closed atomic.Bool
+// They do not wait for each other: what reads them may.
+type outputs []*gated
+
+func (o *outputs) writer(w io.Writer) io.Writer {
+	if w == nil {
+		return nil
+	}
+	g := &gated{w: w}
+	*o = append(*o, g)
+	return g
 }
 
 // shut has every later write fail. One that is under way gets a moment: a writer that blocks keeps nobody.
-func (g *outputs) shut() {
-	g.closed.Store(true)
+func (o *outputs) shut() {
+	for _, g := range *o {
+		g.closed.Store(true)
+	}
+	left := slices.Clone(*o)
 	for range 50 {
-		if g.mu.TryLock() {
-			g.mu.Unlock()
+		left = slices.DeleteFunc(left, (*gated).quiet)
+		if len(left) == 0 {
 			return
 		}
 		<-time.After(time.Millisecond)
 	}
 }
 
-func (g *outputs) writer(w io.Writer) io.Writer {
-	if w == nil {
-		return nil
-	}
-	return gated{g, w}
-}
-
 type gated struct {
-	g *outputs
-	w io.Writer
+	w      io.Writer
+	mu     sync.Mutex // held while something is written
+	closed atomic.Bool
 }
 
 // Write implements io.Writer.
-func (w gated) Write(p []byte) (int, error) {
-	w.g.mu.Lock()
-	defer w.g.mu.Unlock()
-	if w.g.closed.Load() {
+func (g *gated) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed.Load() {
 		return 0, io.ErrClosedPipe
 	}
-	return w.w.Write(p)
+	return g.w.Write(p)
+}
+
+// quiet reports whether nothing is being written.
+func (g *gated) quiet() bool {
+	if !g.mu.TryLock() {
+		return false
+	}
+	g.mu.Unlock()
+	return true
 }
 
 // runExec runs a process to its end, or ends it when ctx ends.

@@ -56,7 +56,7 @@ func (d *Driver) settle(ctx context.Context, in *sandbox, c creation, img unpack
 	for _, n := range s.nested {
 		outer := s.mounts[n.in]
 		if trees[n.in] == "" {
-			at, unmount, err := d.bindTree(outer.Source)
+			at, unmount, err := d.bindInside("/", outer.Source)
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("mount at %s: %w", outer.Destination, err), release())
 			}
@@ -153,18 +153,6 @@ func (d *Driver) insideRootfs(mounts []mount.Mount, f func(root string) error) (
 	return f(dir)
 }
 
-// bindTree binds a directory to a place of ours, where what is mounted in it is seen nowhere else.
-func (d *Driver) bindTree(source string) (at string, unmount func() error, err error) {
-	at, unmount, err = d.bindInside("/", source)
-	if err != nil {
-		return "", nil, err
-	}
-	if err := unix.Mount("", at, "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("make the mount of %s private: %w", source, err), unmount())
-	}
-	return at, unmount, nil
-}
-
 // mountNested makes a mount in a tree that containers may change at the same time: aside first, then at a place that is
 // opened without following a link, and made if it is not there.
 func (d *Driver) mountNested(ns *os.File, tree string, n nested, fixed bool) (err error) {
@@ -182,6 +170,9 @@ func (d *Driver) mountNested(ns *os.File, tree string, n nested, fixed bool) (er
 	}
 	defer func() { err = errors.Join(err, os.Remove(aside)) }()
 	if err := mountAside(ns, aside, n.mount); err != nil {
+		return err
+	}
+	if err := makePrivate(aside); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(aside, unix.MNT_DETACH)) }()

@@ -68,6 +68,11 @@ func (d *Driver) recoverSandboxes(ctx context.Context) error {
 		if err := d.makeSandbox(ctx, s); err != nil {
 			return fmt.Errorf("recover sandbox %s: %w", id, err)
 		}
+		if err := d.sharePID(ctx, s); ctx.Err() != nil {
+			return fmt.Errorf("recover sandbox %s: %w", id, err)
+		} else if err != nil { // the machine was restarted, and has none of the namespaces that it would join
+			d.logger.Warn("no container can be made in a sandbox whose containers have ended with its PID namespace", "sandbox", id, "error", err)
+		}
 		if d.exposed(s.pause) {
 			exposed = append(exposed, id)
 		}
@@ -307,10 +312,13 @@ func (d *Driver) sweepMounts() error {
 	if err != nil {
 		return err
 	}
-	for _, m := range slices.Backward(mounts) { // the last one mounted is on top
-		if d.ownsMount(m.Mountpoint) {
-			continue
+	mounts = slices.DeleteFunc(mounts, func(m *mountinfo.Info) bool { return d.ownsMount(m.Mountpoint) })
+	for _, m := range mounts {
+		if err := ignoreAbsent(makePrivate(m.Mountpoint)); err != nil { // of a copy that was not private yet
+			return err
 		}
+	}
+	for _, m := range slices.Backward(mounts) { // the last one mounted is on top
 		if err := mount.UnmountAll(m.Mountpoint, 0); err != nil {
 			return fmt.Errorf("unmount %s: %w", m.Mountpoint, err)
 		}

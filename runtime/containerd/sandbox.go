@@ -22,7 +22,7 @@ type sandbox struct {
 
 	// mu is held for reading while a container is made in it and for writing while it is made or removed.
 	mu       sync.RWMutex
-	made     bool // makeSandbox has succeeded
+	made     bool // by CreateSandbox, or a driver before this one
 	removed  bool
 	removing atomic.Int32 // calls that remove it: no container is made in it meanwhile
 	pause    process      // first process of the PID namespace that its containers share
@@ -51,7 +51,9 @@ func (d *Driver) createSandbox(ctx context.Context, spec runtime.SandboxSpec) er
 	if !sameSpec(s.spec, spec) {
 		return fmt.Errorf("sandbox %s: %w", spec.ID, runtime.ErrExists)
 	}
-	err = d.makeSandbox(ctx, s)
+	if err = d.makeSandbox(ctx, s); err == nil {
+		err = d.sharePID(ctx, s)
+	}
 	switch {
 	case err == nil:
 		s.made = true
@@ -156,9 +158,11 @@ func (d *Driver) makeSandbox(ctx context.Context, s *sandbox) error {
 			made = errors.Join(d.cgroups.Create(s.spec.ID, sandboxLimits(s.spec)), d.makeDisk(ctx, s), makeScratch(s.spec))
 		},
 	)
-	if err := errors.Join(opened, made); err != nil {
-		return err
-	}
+	return errors.Join(opened, made)
+}
+
+// sharePID makes the PID namespace of a sandbox whose containers share one. It may be repeated.
+func (d *Driver) sharePID(ctx context.Context, s *sandbox) error {
 	if s.spec.SharePID && !s.pause.alive() {
 		return d.startPause(ctx, s)
 	}

@@ -157,8 +157,11 @@ func (d *Driver) entering(s *sandbox, waits *container) (bool, error) {
 	return false, nil
 }
 
-// isRuntime says whether a process is the OCI runtime, by its name and its executable, which may be a copy in memory. It names
-// itself "runc:[2:INIT]".
+// isRuntime says whether a process is the OCI runtime, by its name and its executable. runc names itself "runc:[2:INIT]" and runs
+// from a mount of its file alone; it and crun may run from a copy in memory. Neither says what their file is called.
 func isRuntime(comm, exe, ociRuntime string) bool {
-	return strings.HasPrefix(comm, ociRuntime+":[") || filepath.Base(exe) == ociRuntime || strings.HasPrefix(exe, "/memfd:"+ociRuntime)
+	isCopy := func(of string) bool { return strings.HasPrefix(exe, "/memfd:"+of) }
+	return strings.HasPrefix(comm, "runc:[") || strings.HasPrefix(comm, ociRuntime+":[") ||
+		filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == ociRuntime ||
+		isCopy(ociRuntime) || isCopy("runc_cloned") || isCopy("crun_cloned")
 }

@@ -45,6 +45,9 @@ func TestIsRuntime(t *testing.T) {
 		{"runc:[1:CHILD]", "/memfd:runc_cloned:/proc/self/exe (deleted)", "runc", true},
 		{"6", "/memfd:crun_cloned (deleted)", "crun", true},
 		{"exe", "/usr/sbin/runc", "runc", true},
+		{"runc:[2:INIT]", "/", "runc-1.5.3", true}, // it names itself so whatever its file is called
+		{"exe", "/opt/runc-1.5.3 (deleted)", "runc-1.5.3", true},
+		{"6", "/memfd:crun_cloned (deleted)", "crun.patched", true},
 		{"crunch", "/usr/bin/crunch", "runc", false},
 		{"guest", "/guest", "runc", false},
 	} {

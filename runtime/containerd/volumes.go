@@ -117,12 +117,24 @@ func (d *Driver) bindInside(root, source string) (at string, unmount func() erro
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", fd), at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("bind %s below %s: %w", source, root, err), os.Remove(at))
 	}
+	if err := makePrivate(at); err != nil { // left to the sweep: it cannot be unmounted
+		return "", nil, err
+	}
 	return at, func() error {
 		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", at, err)
 		}
 		return os.Remove(at)
 	}, nil
+}
+
+// makePrivate has what is mounted and unmounted at a place of ours, and below it, be seen nowhere else. On a machine whose
+// mounts are shared, which systemd's are, it would also be unmounted from the directory that was bound there.
+func makePrivate(at string) error {
+	if err := unix.Mount("", at, "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("make the mount at %s private: %w", at, err)
+	}
+	return nil
 }
 
 // openInside opens a path without permissions to do anything with it, looked up as after chroot to root.

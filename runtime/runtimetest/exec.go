@@ -14,6 +14,7 @@ import (
 
 var execChecks = []namedCheck{
 	{"ExecStreams", execStreams},
+	{"ExecStreamsApart", execStreamsApart},
 	{"ExecEnvironment", execEnvironment},
 	{"ExecCancel", execCancel},
 	{"ExecCancelEarly", execCancelEarly},
@@ -74,6 +75,29 @@ type counter int
 func (n *counter) Write(p []byte) (int, error) {
 	*n += counter(len(p))
 	return len(p), nil
+}
+
+// execStreamsApart reads nothing of stdout until something has come on stderr.
+func execStreamsApart(c *check) {
+	driver, spec := c.execer(nil)
+	out, stdout := io.Pipe()
+	problems, stderr := io.Pipe()
+	done := behind(func() error {
+		_, err := driver.Exec(c.ctx, spec.ID, runtime.ExecSpec{Args: guest("out one", "err two"), Stdout: stdout, Stderr: stderr})
+		return errors.Join(err, stdout.Close(), stderr.Close())
+	})
+	for _, r := range []struct {
+		from io.Reader
+		want string
+	}{{problems, "two\n"}, {out, "one\n"}} {
+		got := make([]byte, len(r.want))
+		_, err := io.ReadFull(r.from, got)
+		c.ok("read of a stream", err)
+		c.equal("a stream", string(got), r.want)
+	}
+	rest := behind(func() error { _, err := io.Copy(io.Discard, io.MultiReader(problems, out)); return err })
+	c.ok("Exec", <-done)
+	c.ok("read of what is left", <-rest)
 }
 
 func execEnvironment(c *check) {

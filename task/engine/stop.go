@@ -146,7 +146,7 @@ func (w *worker) deprovision(ctx context.Context) error {
 			if err := w.e.cfg.Driver.RemoveSandbox(ctx, w.id); err != nil {
 				return err
 			}
-			return w.e.removeFiles(w.id) // among which the sandbox has what it mounted
+			return w.e.removeFiles(w.id) // which the sandbox has mounted, see runtime.SandboxSpec.Scratch
 		},
 		func() error {
 			if w.def.NetworkMode == task.NetworkModeNone {
