@@ -32,7 +32,7 @@ type RunOptions struct {
 	StartedBy            string             // at most 128 letters, digits, - _ and /
 	Tags                 []task.Tag         // at most 50
 	PropagateTags        bool               // the definition's tags are the task's, too
-	EnableExecuteCommand bool               // Exec is allowed
+	EnableExecuteCommand bool               // Exec is allowed, but not where a container may trace; see task.KernelCapabilities
 	PlatformVersion      string             // "LATEST", "1.4.0" or "1.3.0" on Fargate; "" is LATEST
 
 	// VolumeConfigurations describe the volumes that the definition leaves to this call (configuredAtLaunch).

@@ -21,6 +21,9 @@ type LinuxParameters struct {
 
 // KernelCapabilities change the runtime's default set: Drop first, then Add.
 // Add of ALL gives the default set without Drop; Drop of ALL leaves only Add.
+//
+// A container that adds SYS_PTRACE has no health check and no ECS Exec, and restricts the others with pidMode "task", unless tasks
+// have user namespaces: the driver's runtime.TraceLimiter says why.
 type KernelCapabilities struct {
 	Add   []string `json:"add,omitempty"`
 	Drop  []string `json:"drop,omitempty"`

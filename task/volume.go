@@ -126,7 +126,9 @@ type S3FilesVolume struct {
 
 // MountPoint mounts a volume of the task in a container.
 type MountPoint struct {
-	SourceVolume  string `json:"sourceVolume,omitempty"`
+	SourceVolume string `json:"sourceVolume,omitempty"`
+
+	// ContainerPath is not at or in /dev, /proc or /sys but at /dev/shm and /dev/mqueue; paths of the host (EC2) may be in /dev and /sys.
 	ContainerPath string `json:"containerPath,omitempty"`
 	ReadOnly      bool   `json:"readOnly,omitempty"`
 	Extra         Extra  `json:"-"`

@@ -70,6 +70,8 @@ func (m *machine) namespace(t testing.TB, path string) *namespace {
 	ns, err := makeNamespace(path, nil)
 	must(t, err)
 	t.Cleanup(func() { must(t, clearMountPoint(path)) })
+	// A new namespace has the settings of IPv4 that the machine has at the moment.
+	must(t, inNamespace(ns.file, func() error { return os.WriteFile(ipForward, []byte("0"), 0) }))
 	return ns
 }
 

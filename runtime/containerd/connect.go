@@ -38,7 +38,7 @@ func (d *Driver) connect(ctx context.Context, address string) error {
 		return err
 	}
 	if d.client, err = client.New(address, client.WithDefaultNamespace(d.namespace), client.WithTimeout(connectTimeout)); err != nil {
-		return &runtime.UnsupportedError{Feature: "containers", Needs: fmt.Sprintf("a containerd daemon at %s: %v; start it, or use Embed", address, err)}
+		return &runtime.UnsupportedError{Feature: "running containers", Needs: fmt.Sprintf("a containerd daemon at %s: %v; start it, or use Embed", address, err)}
 	}
 	d.remoteDiff = true
 	d.onClose(d.client.Close)
@@ -46,7 +46,7 @@ func (d *Driver) connect(ctx context.Context, address string) error {
 	defer cancel()
 	version, err := d.client.Version(short)
 	if err != nil {
-		return &runtime.UnsupportedError{Feature: "containers", Needs: fmt.Sprintf("a containerd daemon at %s that answers: %v", address, err)}
+		return &runtime.UnsupportedError{Feature: "running containers", Needs: fmt.Sprintf("a containerd daemon at %s that answers: %v", address, err)}
 	}
 	d.logger.Debug("connected to containerd", "address", address, "version", version.Version)
 	if err := d.client.NamespaceService().Create(ctx, d.namespace, nil); err != nil && !errdefs.IsAlreadyExists(err) {

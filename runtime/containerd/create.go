@@ -144,6 +144,9 @@ func (d *Driver) createTask(ctx context.Context, s *sandbox, c *container, spec 
 	if err := d.checkCreated(c.id, pid, creation.spec); err != nil {
 		return 0, err
 	}
+	if err := d.denyDevices(c.target(), creation.spec); err != nil {
+		return 0, err
+	}
 	if len(spec.SecretEnv) == 0 {
 		return pid, nil
 	}

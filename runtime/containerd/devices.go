@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/fardel-io/fardel/internal/cgroup"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -62,4 +64,31 @@ func device(path string, mode fs.FileMode, st *syscall.Stat_t) specs.LinuxDevice
 		Major: int64(unix.Major(st.Rdev)), Minor: int64(unix.Minor(st.Rdev)),
 		FileMode: new(mode.Perm()), UID: new(st.Uid), GID: new(st.Gid),
 	}
+}
+
+// systemConsole is the terminal of the machine, whatever it is called in a container.
+var systemConsole = cgroup.Device{Major: 5, Minor: 1}
+
+// denyDevices takes from a container that was created what an OCI runtime allows each container by itself, beside the rules of
+// its configuration: crun has Docker's devices, the machine's console among them.
+func (d *Driver) denyDevices(t target, spec *specs.Spec) error {
+	if d.isGVisor() || usesConsole(spec) { // the nodes of gVisor are of its kernel
+		return nil
+	}
+	if err := d.cgroups.DenyDevice(group(t), systemConsole); err != nil {
+		return fmt.Errorf("container %s: %w", t.container, err)
+	}
+	return nil
+}
+
+// usesConsole reports whether a configuration allows the machine's console, as that of a privileged container does.
+func usesConsole(spec *specs.Spec) bool {
+	is := func(n *int64, want uint32) bool { return n == nil || *n < 0 || *n == int64(want) }
+	allowed := false
+	for _, r := range spec.Linux.Resources.Devices { // the last one that is about it counts
+		if r.Type != "b" && is(r.Major, systemConsole.Major) && is(r.Minor, systemConsole.Minor) && strings.ContainsAny(r.Access, "rw") {
+			allowed = r.Allow
+		}
+	}
+	return allowed
 }

@@ -23,7 +23,7 @@ import (
 // returns the path of the OCI runtime.
 func (d *Driver) claim(ctx context.Context) (string, error) {
 	if os.Geteuid() != 0 {
-		return "", &runtime.UnsupportedError{Feature: "containers", Needs: "root: run the program as root, for example with sudo"}
+		return "", &runtime.UnsupportedError{Feature: "running containers", Needs: "root: run the program as root, for example with sudo"}
 	}
 	binary, err := d.findRuntime(ctx)
 	if err != nil {

@@ -27,4 +27,4 @@ func Connect(context.Context, string, Config) (*Driver, error) { return nil, err
 // Reexec does nothing.
 func Reexec() bool { return false }
 
-var errLinux = &runtime.UnsupportedError{Feature: "containers", Needs: "Linux"}
+var errLinux = &runtime.UnsupportedError{Feature: "running containers", Needs: "Linux"}

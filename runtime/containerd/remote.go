@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -243,10 +244,31 @@ func (r *remote) reclaim(ctx context.Context, t target) (ended, bool, error) {
 		return ended{code: int(resp.ExitStatus), at: resp.ExitedAt.AsTime()}, true, nil
 	case errdefs.IsNotFound(derr):
 		// One whose creation the daemon has given up may have left its shim, and the OCI runtime at work.
-		_, err := endRuntime(filepath.Join(r.dir, "runc", "fardel-"+r.owner), daemonID(t.container), "")
-		return ended{}, false, errors.Join(err, r.abandon(t))
+		_, err := endRuntime(r.runtimeRoot(), daemonID(t.container), "")
+		if err = errors.Join(err, r.abandon(t)); err == nil {
+			err = r.deleteState(ctx, t)
+		}
+		return ended{}, false, err
 	}
 	return ended{}, false, errors.Join(derr, err)
+}
+
+func (r *remote) runtimeRoot() string { return filepath.Join(r.dir, "runc", "fardel-"+r.owner) }
+
+// deleteState removes what the OCI runtime keeps of a container that the daemon does not know: a creation that was broken off
+// leaves it, and the next one with that ID is refused for it.
+func (r *remote) deleteState(ctx context.Context, t target) error {
+	id := daemonID(t.container)
+	state := filepath.Join(r.runtimeRoot(), id)
+	if _, err := os.Lstat(state); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, r.runtime, "--root", r.runtimeRoot(), "delete", "--force", id)
+	cmd.WaitDelay = time.Second
+	if out, err := cmd.CombinedOutput(); ctx.Err() != nil {
+		return fmt.Errorf("delete container %s: %w: %s", t.container, errors.Join(err, ctx.Err()), lastLine(string(out)))
+	}
+	return os.RemoveAll(state) // it may be too little for the OCI runtime to know it
 }
 
 func (r *remote) forget(ctx context.Context, t target) error {
@@ -269,7 +291,7 @@ func (r *remote) abandon(t target) error {
 func (r *remote) discard(ctx context.Context, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
 	defer cancel()
-	id, root := daemonID(t.container), filepath.Join(r.dir, "runc", "fardel-"+r.owner)
+	id, root := daemonID(t.container), r.runtimeRoot()
 	err := r.abandon(t)
 	for err == nil {
 		short, cancel := context.WithTimeout(ctx, time.Second)

@@ -18,7 +18,7 @@ func (d *Driver) findRuntime(ctx context.Context) (string, error) {
 	paths := ociversion.Paths(d.cfg.Runtime, os.Getenv("PATH"))
 	if len(paths) == 0 {
 		return "", &runtime.UnsupportedError{
-			Feature: "containers",
+			Feature: "running containers",
 			Needs:   fmt.Sprintf("the OCI runtime %s in PATH, /usr/local/sbin or /usr/sbin: apt-get install runc, or dnf install runc", d.cfg.Runtime),
 		}
 	}
@@ -31,7 +31,7 @@ func (d *Driver) findRuntime(ctx context.Context) (string, error) {
 	}
 	i, needs := ociversion.Choose(paths, found, d.cfg.runtimeIsSet, d.cfg.AllowVulnerableRuntime)
 	if i < 0 {
-		return "", &runtime.UnsupportedError{Feature: "containers", Needs: needs + "; or set AllowVulnerableRuntime, for code that is trusted"}
+		return "", &runtime.UnsupportedError{Feature: "running containers", Needs: needs + "; or set Config.AllowVulnerableRuntime, for code that is trusted"}
 	}
 	v := found[i]
 	log := d.logger.With("path", paths[i], "runtime", v.Program, "version", v.Version)

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
@@ -22,21 +23,26 @@ func mayTrace(c *task.ContainerDefinition) bool {
 	return s.MayTrace()
 }
 
-// untraceable lists what adds processes where a container runs that may trace, with a driver that limits that.
+// untraceable lists what adds processes where a container runs that may trace, with a driver that limits that. The reasons name
+// that container, which need not be the one at fault.
 func untraceable(d *task.TaskDefinition) []task.Problem {
 	var u unsupported
-	const why = "a container with the capability SYS_PTRACE would reach the host through a process that is added beside it: "
 	tracers := tracersOf(d)
 	shared := d.PIDMode == task.PIDModeTask
+	why := func(consequence string) string {
+		return fmt.Sprintf("container %s has the capability SYS_PTRACE, with which it would reach the host through a process that is added beside it: "+
+			"%s. Take the capability away, or open the cluster with user namespaces", strings.Join(tracers, ", "), consequence)
+	}
 	for i := range d.ContainerDefinitions {
 		c, at := &d.ContainerDefinitions[i], fmt.Sprintf("containerDefinitions[%d].", i)
 		own := slices.Contains(tracers, c.Name)
 		beside := shared && slices.ContainsFunc(tracers, func(name string) bool { return name != c.Name })
-		u.when(c.HealthCheck != nil && (own || beside), at+"healthCheck", why+"no health check")
-		u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled && beside, at+"restartPolicy", why+"with pidMode task, none of the others is restarted")
-		u.when(own && beside, at+"linuxParameters.capabilities.add", why+"with pidMode task, one container of a task can have it")
+		u.when(c.HealthCheck != nil && own, at+"healthCheck", why("no health check"))
+		u.when(c.HealthCheck != nil && !own && beside, at+"healthCheck", why("no health check with pidMode task"))
+		u.when(c.RestartPolicy != nil && c.RestartPolicy.Enabled && beside, at+"restartPolicy", why("no restart of the others with pidMode task"))
+		u.when(own && beside, at+"linuxParameters.capabilities.add", why("one container of a task at most with pidMode task"))
 		for j, dep := range c.DependsOn {
-			u.when(shared && slices.Contains(tracers, dep.ContainerName), fmt.Sprintf("%sdependsOn[%d]", at, j), why+"with pidMode task, it is the last to start")
+			u.when(shared && slices.Contains(tracers, dep.ContainerName), fmt.Sprintf("%sdependsOn[%d]", at, j), why("it is the last to start with pidMode task"))
 		}
 	}
 	return u
