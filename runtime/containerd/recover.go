@@ -28,7 +28,8 @@ import (
 //
 // The owner marks by which all of it is found again: records in Config.Dir, and everything else there; the containerd
 // namespace "fardel-<Owner>"; the cgroup Config.CgroupParent, and what is in it; processes whose command line begins with
-// the name of a role, that namespace and, third, Config.Dir; mounts below Config.Dir.
+// the name of a role, that namespace and, third, Config.Dir; mounts below Config.Dir and /run/fardel-<Owner>. A scratch
+// directory is found by the record of its sandbox.
 func (d *Driver) recover(ctx context.Context) error {
 	if err := d.use.load(d.cfg.Dir); err != nil {
 		return err
