@@ -35,7 +35,7 @@ func makeScratch(spec runtime.SandboxSpec) error {
 	return nil
 }
 
-// removeScratch leaves the directory to the caller.
+// removeScratch leaves the directory to the caller. Who has something open there keeps nobody: the containers have ended.
 func removeScratch(spec runtime.SandboxSpec) error {
 	if spec.Scratch == "" {
 		return nil
@@ -47,7 +47,7 @@ func removeScratch(spec runtime.SandboxSpec) error {
 	if err != nil {
 		return err
 	}
-	if err := mount.UnmountAll(spec.Scratch, 0); err != nil {
+	if err := mount.UnmountAll(spec.Scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return fmt.Errorf("unmount %s: %w", spec.Scratch, err)
 	}
 	return nil

@@ -75,3 +75,28 @@ func TestHostileMountScratch(t *testing.T) {
 		t.Errorf("left: %v, mounted: %v, %v, %v", left, mounted, err, merr)
 	}
 }
+
+// TestScratchInUse removes a sandbox while somebody on the host looks into its scratch directory.
+func TestScratchInUse(t *testing.T) {
+	lane.Root(t)
+	d := openWith(t, Config{Owner: fmt.Sprintf("scratch-%d", os.Getpid()), Dir: t.TempDir()})
+	defer closeEmpty(t, d)
+	scratch := filepath.Join(t.TempDir(), "scratch")
+	if err := d.CreateSandbox(t.Context(), runtime.SandboxSpec{ID: "s", Scratch: scratch}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(scratch, "hosts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := d.RemoveSandbox(t.Context(), "s"); err != nil {
+		t.Error(err)
+	}
+	if mounted, err := mountinfo.Mounted(scratch); err != nil || mounted {
+		t.Errorf("it is still mounted: %v", err)
+	}
+	if err := os.Remove(scratch); err != nil {
+		t.Error(err)
+	}
+}
