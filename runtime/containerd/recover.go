@@ -309,11 +309,16 @@ func (d *Driver) role(cmdline []byte) (role, sandbox string, ours bool) {
 
 // sweepMounts unmounts what is mounted below our directory and belongs to no container.
 func (d *Driver) sweepMounts() error {
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(d.cfg.Dir))
+	// The kernel's names have no links in them. What is not found here would be removed with the directory it is in.
+	dir, err := filepath.EvalSymlinks(d.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	mounts = slices.DeleteFunc(mounts, func(m *mountinfo.Info) bool { return d.ownsMount(m.Mountpoint) })
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return err
+	}
+	mounts = slices.DeleteFunc(mounts, func(m *mountinfo.Info) bool { return d.ownsMount(dir, m.Mountpoint) })
 	for _, m := range mounts {
 		if err := ignoreAbsent(makePrivate(m.Mountpoint)); err != nil { // of a copy that was not private yet
 			return err
@@ -327,9 +332,10 @@ func (d *Driver) sweepMounts() error {
 	return nil
 }
 
-func (d *Driver) ownsMount(path string) bool {
+// ownsMount reports whether what is mounted at a path is not to be swept. dir is Config.Dir as the kernel has it.
+func (d *Driver) ownsMount(dir, path string) bool {
 	for _, sub := range []string{"tmp/", "containers/", "sandboxes/"} {
-		rest, ok := strings.CutPrefix(path, filepath.Join(d.cfg.Dir, sub)+"/")
+		rest, ok := strings.CutPrefix(path, filepath.Join(dir, sub)+"/")
 		if !ok {
 			continue
 		}

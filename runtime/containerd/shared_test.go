@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,5 +83,39 @@ func TestMountsOfTheHostStay(t *testing.T) {
 	isThere("swept")
 	if names, err := os.ReadDir(d.tempDir()); err != nil || len(names) > 0 {
 		t.Errorf("not swept: %v, %v", names, err)
+	}
+}
+
+// TestSweepBehindLink has a directory whose name is a link, where the kernel's table of mounts has another name for it: what a
+// driver that was killed has bound there is unmounted, and not removed with its files.
+func TestSweepBehindLink(t *testing.T) {
+	lane.Root(t)
+	base := t.TempDir()
+	dir := filepath.Join(base, "link")
+	if err := errors.Join(os.Mkdir(filepath.Join(base, "real"), 0o700), os.Symlink("real", dir)); err != nil {
+		t.Fatal(err)
+	}
+	d := openEmbedded(t, dir, fmt.Sprintf("link-%d", os.Getpid()))
+	host := t.TempDir()
+	precious := filepath.Join(host, "precious")
+	if err := os.WriteFile(precious, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at, _, err := d.bindInside(host, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeEmpty(t, openEmbedded(t, dir, d.cfg.Owner))
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("a file of the host: %v", err)
+	}
+	if _, err := os.Lstat(at); !os.IsNotExist(err) {
+		t.Errorf("not swept: %v", err)
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
 	}
 }
