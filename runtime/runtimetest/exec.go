@@ -77,8 +77,10 @@ func (n *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// execStreamsApart reads nothing of stdout until something has come on stderr.
+// execStreamsApart reads nothing of stdout until something has come on stderr. Between a process and its streams the kernel
+// has some room.
 func execStreamsApart(c *check) {
+	c.need(Kernel)
 	driver, spec := c.execer(nil)
 	out, stdout := io.Pipe()
 	problems, stderr := io.Pipe()
