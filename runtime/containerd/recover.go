@@ -21,6 +21,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -341,7 +342,7 @@ func (d *Driver) sweepDirs() error {
 			if parent == "sandboxes" && d.sandboxes[name] != nil {
 				continue
 			}
-			if err := os.RemoveAll(filepath.Join(d.cfg.Dir, parent, name)); err != nil {
+			if err := rmtree.Remove(filepath.Join(d.cfg.Dir, parent, name)); err != nil {
 				return err
 			}
 		}
