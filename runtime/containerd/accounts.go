@@ -31,6 +31,9 @@ func (d *Driver) user(ctx context.Context, img unpacked, name string) (oci.User,
 		if a, err = d.readAccounts(ctx, img); err != nil {
 			return oci.User{}, err
 		}
+		if len(d.accounts) >= maxKnownAccounts {
+			clear(d.accounts)
+		}
 		d.accounts[img.chainID] = a
 	}
 	return oci.ResolveUser(name, bytes.NewReader(a.passwd), bytes.NewReader(a.group))
@@ -51,6 +54,9 @@ func (d *Driver) readAccounts(ctx context.Context, img unpacked) (a accounts, er
 
 // maxAccounts bounds each of these files, which are kept in memory: a mebibyte is more than ten thousand users.
 const maxAccounts = 1 << 20
+
+// maxKnownAccounts bounds how many images' are kept.
+const maxKnownAccounts = 64
 
 // readAccount reads a file of an image as a process in it would find it, and returns nil if there is none. An OCI runtime
 // may read that file, too, and waits for good where it is a FIFO or a device, so that only a regular file of reasonable

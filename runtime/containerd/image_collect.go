@@ -121,6 +121,9 @@ func (d *Driver) collectImages(ctx context.Context, limit runtime.ImageLimit) (c
 	d.accountsMu.Lock()
 	clear(d.accounts)
 	d.accountsMu.Unlock()
+	d.linksMu.Lock()
+	clear(d.links)
+	d.linksMu.Unlock()
 	return c, d.collectContent(ctx)
 }
 

@@ -106,6 +106,9 @@ func (d *Driver) settleInImage(ctx context.Context, img unpacked, spec *specs.Sp
 		})
 		return err
 	})
+	if len(d.links) >= maxKnownAccounts {
+		clear(d.links)
+	}
 	d.links[img.chainID] = known
 	return s, err
 }
