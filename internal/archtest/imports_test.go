@@ -30,7 +30,7 @@ var table = []row{
 	{"runtime/logs", []string{"runtime", "task"}, "log drivers take output from whatever runtime kept it"},
 	{"runtime/logs/logstest", nil, "a peer that shares no code with what it tests"},
 	{"runtime/image", []string{"runtime"}, "an image is bytes, whoever runs it"},
-	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/apparmor", "internal/cgroup", "internal/filelock", "internal/ociversion", "internal/spool", "internal/userns"}, "a backend knows the interface that it implements and its own library, not who calls it"},
+	{"runtime/containerd", []string{"runtime", "runtime/oci", "internal/apparmor", "internal/cgroup", "internal/filelock", "internal/ociversion", "internal/rmtree", "internal/spool", "internal/userns"}, "a backend knows the interface that it implements and its own library, not who calls it"},
 	{"runtime/fake", []string{"runtime", "runtime/image"}, "a backend knows the interface that it implements, not who calls it"},
 	{"runtime/runtimetest", []string{"runtime", "task", "runtime/image", "runtime/runtimetest/guest"}, "the suite knows the interface and no backend"},
 	{"runtime/runtimetest/guest", nil, "what runs in the suite's containers is small and links nothing of the host"},
@@ -53,8 +53,8 @@ var table = []row{
 
 	{"task/metadata", []string{"task", "internal/ratelimit"}, "the endpoint answers from records, whoever runs the tasks"},
 	{"task/secrets", []string{"task"}, "a secret is had from anywhere, whoever runs the tasks"},
-	{"task/volumes", []string{"task"}, "storage is had from anywhere, whoever runs the tasks"},
-	{"task/engine", []string{"task", "task/metadata", "task/secrets", "task/volumes", "runtime", "runtime/logs", "network", "policy"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
+	{"task/volumes", []string{"task", "internal/rmtree"}, "storage is had from anywhere, whoever runs the tasks"},
+	{"task/engine", []string{"task", "task/metadata", "task/secrets", "task/volumes", "runtime", "runtime/logs", "network", "policy", "internal/rmtree"}, "the engine runs tasks on whatever implements the interfaces, and reads no store"},
 
 	{"scheduler", []string{"task", "task/engine", "task/metadata", "task/secrets", "task/volumes", "runtime", "runtime/logs", "network", "policy", "policy/authz", "scheduler/store"}, "the scheduler must run on fakes, so it chooses no backend"},
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
@@ -70,6 +70,7 @@ var table = []row{
 	{"internal/ociversion/find", []string{"internal/ociversion"}, "as above, for the set-up"},
 	{"internal/ratelimit", nil, "who is limited is the caller's to say"},
 	{"internal/userns", nil, "namespaces and IDs of the kernel, whoever's tasks they are"},
+	{"internal/rmtree", nil, "directories to remove, whoever made them"},
 	{"internal/spool", []string{"runtime"}, "the files between the process that copies a container's output and those that read it"},
 	{"internal/lane", nil, "every test imports it"},
 	{"internal/leaktest", []string{"internal/lane"}, "every test imports it"},

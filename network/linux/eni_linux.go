@@ -94,6 +94,11 @@ func setUpENI(h *netlink.Handle, a network.Attachment) error {
 	if err := h.AddrAdd(l, &netlink.Addr{IPNet: ipNet(a.Address), Flags: unix.IFA_F_NOPREFIXROUTE}); err != nil {
 		return fmt.Errorf("add address: %w", err)
 	}
+	// With MSG_DONTROUTE a task has every address on its link. What it looks for would be in the kernel's one table of neighbors
+	// for seconds, and there is no room for more than 1024 of the host's and all tasks'.
+	if err := h.LinkSetARPOff(l); err != nil {
+		return fmt.Errorf("look for no neighbors: %w", err)
+	}
 	if err := h.LinkSetUp(l); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}

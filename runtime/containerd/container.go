@@ -17,6 +17,7 @@ import (
 	taskv1 "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -364,7 +365,7 @@ func (d *Driver) destroyContainer(ctx context.Context, c *container) error {
 		}
 	}
 	if sandbox := c.record.Spec.SandboxID; sandbox != "" {
-		if err := os.RemoveAll(filepath.Join(d.diskDir(sandbox), "containers", c.id)); err != nil {
+		if err := rmtree.Remove(filepath.Join(d.diskDir(sandbox), "containers", c.id)); err != nil {
 			return err
 		}
 	}
@@ -392,13 +393,13 @@ func removeDir(dir, last string) error {
 		if e.Name() == "rootfs" { // never what might be mounted in it
 			err = os.Remove(filepath.Join(dir, e.Name()))
 		} else {
-			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+			err = rmtree.Remove(filepath.Join(dir, e.Name()))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return os.RemoveAll(dir)
+	return rmtree.Remove(dir)
 }
 
 // stateOf converts a task's state.

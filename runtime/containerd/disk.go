@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -137,7 +138,7 @@ func (d *Driver) likeDir(original, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil { // of a creation that was cut off
+	if err := rmtree.Remove(dir); err != nil { // of a creation that was cut off
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o711); err != nil {

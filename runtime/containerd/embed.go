@@ -29,6 +29,8 @@ import (
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
 	"github.com/containerd/errdefs"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/fardel-io/fardel/internal/rmtree"
 )
 
 // Embed runs containerd in this process, with all it keeps below Config.Dir: its content store, metadata, snapshotter
@@ -232,7 +234,7 @@ func sweepSnapshotDirs(ctx context.Context, root string) error {
 		if _, ok := known[name]; ok {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(root, "snapshots", name)); err != nil {
+		if err := rmtree.Remove(filepath.Join(root, "snapshots", name)); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -87,6 +88,19 @@ func TestSettleDevices(t *testing.T) {
 		_, err := settleMounts(spec, func(name string) (string, bool) { target, ok := tt.links[name]; return target, ok })
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s with %v: %v, want %q", tt.node, tt.links, err, tt.want)
+		}
+	}
+}
+
+func TestOwnDirs(t *testing.T) {
+	for want, m := range map[string]mount.Mount{
+		"/up /work": {Type: "overlay", Source: "overlay", Options: []string{"index=off", "lowerdir=/1:/2", "upperdir=/up", "workdir=/work"}},
+		"":          {Type: "overlay", Source: "overlay", Options: []string{"lowerdir=/1:/2"}}, // a view
+		"/fs":       {Type: "bind", Source: "/fs", Options: []string{"rw", "rbind"}},
+		" ":         {Type: "bind", Source: "/fs", Options: []string{"ro", "rbind"}},
+	} {
+		if got := strings.Join(ownDirs([]mount.Mount{m}), " "); got != strings.TrimSpace(want) {
+			t.Errorf("%+v: %q", m, got)
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -357,7 +358,7 @@ func (d *Driver) sweepDirs() error {
 			if parent == "sandboxes" && d.sandboxes[e.Name()] != nil {
 				continue
 			}
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			if err := rmtree.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}

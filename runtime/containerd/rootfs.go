@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
@@ -17,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -66,8 +68,8 @@ func (d *Driver) prepareRootfs(ctx context.Context, key string, img unpacked) ([
 	labels := snapshots.WithLabels(map[string]string{ownerLabel: d.cfg.Owner, rootLabel: time.Now().UTC().Format(time.RFC3339)})
 	mounts, err := sn.Prepare(ctx, key, img.chainID, labels)
 	if errdefs.IsAlreadyExists(err) { // left by a creation that was cut off
-		if err := sn.Remove(ctx, key); err != nil {
-			return nil, fmt.Errorf("remove old root file system %s: %w", key, err)
+		if err := d.removeSnapshot(ctx, d.snapshotter, key); err != nil {
+			return nil, err
 		}
 		mounts, err = sn.Prepare(ctx, key, img.chainID, labels)
 	}
@@ -81,11 +83,38 @@ func (d *Driver) prepareRootfs(ctx context.Context, key string, img unpacked) ([
 }
 
 func (d *Driver) removeSnapshot(ctx context.Context, snapshotter, key string) error {
-	err := d.client.SnapshotService(snapshotter).Remove(ctx, key)
+	sn := d.client.SnapshotService(snapshotter)
+	mounts, err := sn.Mounts(ctx, key)
+	if err == nil {
+		// The snapshotter has a file open for each directory in another, and leaves what it cannot remove without a word.
+		for _, dir := range ownDirs(mounts) {
+			err = errors.Join(err, rmtree.Remove(dir))
+		}
+	}
+	if err == nil {
+		err = sn.Remove(ctx, key)
+	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove root file system %s: %w", key, err)
 	}
 	return nil
+}
+
+// ownDirs are the directories that are written to through a snapshot's mounts, and no other's.
+func ownDirs(mounts []mount.Mount) []string {
+	var dirs []string
+	for _, m := range mounts {
+		if m.Type == "bind" && slices.Contains(m.Options, "rw") {
+			dirs = append(dirs, m.Source)
+		}
+		for _, option := range m.Options {
+			name, dir, _ := strings.Cut(option, "=")
+			if m.Type == "overlay" && (name == "upperdir" || name == "workdir") {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
 }
 
 // insideImage calls f with a directory in which an image's file system can be read.

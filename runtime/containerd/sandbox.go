@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fardel-io/fardel/internal/cgroup"
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/runtime"
 )
 
@@ -244,7 +245,7 @@ func (d *Driver) destroySandbox(ctx context.Context, s *sandbox) error {
 	if err := removeScratch(s.spec); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(d.sandboxDir(id)); err != nil {
+	if err := rmtree.Remove(d.sandboxDir(id)); err != nil {
 		return err
 	}
 	s.removed = true

@@ -15,6 +15,9 @@ func seccompProfile(spec *specs.Spec) (*specs.LinuxSeccomp, error) {
 	if err != nil || profile == nil {
 		return profile, err
 	}
+	if !mayAdministerNetwork(spec) {
+		profile.Syscalls = withoutRings(profile.Syscalls)
+	}
 	profile.Syscalls = withoutSocketcall(mergeValues(profile.Syscalls))
 	// Distributions' kernels are built without the x32 ABI or start with it off. A process that tries it is killed, as
 	// for every architecture that is not listed.
@@ -37,6 +40,73 @@ func withoutSocketcall(rules []specs.LinuxSyscall) []specs.LinuxSyscall {
 	}
 	// Another answer than the profile's default, which is why OCI runtimes do not leave the rule out.
 	return append(kept, specs.LinuxSyscall{Names: []string{"socketcall"}, Action: specs.ActErrno, ErrnoRet: new(uint(syscall.ENOSYS))})
+}
+
+// mayAdministerNetwork reports whether a container has what only an operator gives, on EC2.
+func mayAdministerNetwork(spec *specs.Spec) bool {
+	return spec.Process != nil && spec.Process.Capabilities != nil && slices.Contains(spec.Process.Capabilities.Bounding, "CAP_NET_ADMIN")
+}
+
+// Options of AF_PACKET that have the kernel take memory which it charges to nobody: without a limit for a ring, half a mebibyte
+// for the sockets that share packets. With NET_RAW alone one container could have all of the machine's.
+var ringOptions = []uint64{packetReceiveRing, packetSendRing, packetFanout}
+
+const (
+	packetReceiveRing = 5
+	packetSendRing    = 13
+	packetFanout      = 18
+	familyXDP         = 44
+	solPacket         = 263
+	usedOptions       = 32  // of AF_PACKET, those that the kernel has and some more
+	commonLevels      = 256 // protocols of IP, and the sockets' own
+	moreLevels        = 288 // those of other families end before
+)
+
+// withoutRings allows setsockopt(2) but for ringOptions, and takes away AF_XDP, which is nothing but rings. Programs that
+// capture packets have them copied instead, as before there were rings. The kernel looks at 32 bits of the arguments, so the
+// rules do, too.
+func withoutRings(rules []specs.LinuxSyscall) []specs.LinuxSyscall {
+	var kept []specs.LinuxSyscall
+	allowed := false
+	for _, r := range rules {
+		if r.Action == specs.ActAllow && len(r.Args) == 0 && slices.Contains(r.Names, "setsockopt") {
+			r.Names, allowed = slices.DeleteFunc(slices.Clone(r.Names), func(name string) bool { return name == "setsockopt" }), true
+		}
+		isXDP := slices.Equal(r.Names, []string{"socket"}) && len(r.Args) == 1 && r.Args[0].Op == specs.OpEqualTo && r.Args[0].Value == familyXDP
+		if len(r.Names) > 0 && !isXDP {
+			kept = append(kept, r)
+		}
+	}
+	if !allowed {
+		return kept
+	}
+	option := func(action specs.LinuxSeccompAction, errno *uint, args ...specs.LinuxSeccompArg) {
+		kept = append(kept, specs.LinuxSyscall{Names: []string{"setsockopt"}, Action: action, ErrnoRet: errno, Args: args})
+	}
+	levels := []block{{0, commonLevels}}
+	var others []uint64
+	for level := uint64(commonLevels); level < moreLevels; level++ {
+		if level != solPacket {
+			others = append(others, level)
+		}
+	}
+	for _, b := range append(levels, blocks(others)...) {
+		option(specs.ActAllow, nil, b.low(1))
+	}
+	packet := block{solPacket, 1}.low(1)
+	var options []uint64
+	for o := range uint64(usedOptions) {
+		if !slices.Contains(ringOptions, o) {
+			options = append(options, o)
+		}
+	}
+	for _, b := range blocks(options) {
+		option(specs.ActAllow, nil, packet, b.low(2))
+	}
+	for _, o := range ringOptions { // what a kernel without them says
+		option(specs.ActErrno, new(uint(syscall.ENOPROTOOPT)), packet, block{o, 1}.low(2))
+	}
+	return kept
 }
 
 // mergeValues replaces rules that allow one value each of a system call's argument by rules for blocks of values. The
@@ -98,6 +168,11 @@ func (b block) arg() specs.LinuxSeccompArg {
 		return specs.LinuxSeccompArg{Value: b.first, Op: specs.OpEqualTo}
 	}
 	return specs.LinuxSeccompArg{Value: ^(b.size - 1), ValueTwo: b.first, Op: specs.OpMaskedEqual}
+}
+
+// low is the block among the low 32 bits of an argument.
+func (b block) low(index uint) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: index, Value: (1<<32 - 1) &^ (b.size - 1), ValueTwo: b.first, Op: specs.OpMaskedEqual}
 }
 
 // blocks covers a set of values with as few blocks as there can be.

@@ -72,6 +72,53 @@ func TestProfileHasNoSocketcall(t *testing.T) {
 	}
 }
 
+// answers says what a profile's rules make of setsockopt with a level and an option.
+func answers(rules []specs.LinuxSyscall, level, option uint64) specs.LinuxSeccompAction {
+	for _, r := range rules {
+		matches := slices.Contains(r.Names, "setsockopt")
+		for _, a := range r.Args {
+			value := map[uint]uint64{1: level, 2: option}[a.Index]
+			matches = matches && a.Op == specs.OpMaskedEqual && value&a.Value == a.ValueTwo
+		}
+		if matches {
+			return r.Action
+		}
+	}
+	return specs.ActKill
+}
+
+func TestProfileHasNoRings(t *testing.T) {
+	process := func(capabilities ...string) *specs.Spec {
+		return &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: capabilities}}}
+	}
+	profile, err := seccompProfile(process("CAP_NET_RAW"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const high = 7 << 32 // which the kernel does not look at
+	for level := range uint64(288) {
+		for option := range uint64(32) {
+			want := specs.ActAllow
+			if level == 263 && (option == 5 || option == 13 || option == 18) {
+				want = specs.ActErrno
+			}
+			for _, got := range []specs.LinuxSeccompAction{
+				answers(profile.Syscalls, level, option), answers(profile.Syscalls, level|high, option|high),
+			} {
+				if got != want {
+					t.Errorf("level %d, option %d: %v, want %v", level, option, got, want)
+				}
+			}
+		}
+	}
+	if permits(profile.Syscalls, "socket", 44) || !permits(profile.Syscalls, "socket", 17) || !permits(profile.Syscalls, "socket", 43) {
+		t.Error("AF_XDP is allowed, or AF_PACKET or AF_SMC is not")
+	}
+	if profile, err = seccompProfile(process("CAP_NET_ADMIN")); err != nil || answers(profile.Syscalls, 263, 5) != specs.ActAllow {
+		t.Errorf("an operator's container has no rings: %v", err)
+	}
+}
+
 func TestBlocks(t *testing.T) {
 	for name, values := range map[string][]uint64{
 		"none": nil, "one": {5}, "twice": {5, 5}, "pair": {4, 5}, "not aligned": {5, 6}, "all": {0, 1, 2, 3, 4, 5, 6, 7},

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -121,6 +122,56 @@ func hoard() error {
 	}
 	fmt.Println("hoarded")
 	return nil
+}
+
+// ringRequest is the kernel's tpacket_req.
+type ringRequest struct{ blockSize, blocks, frameSize, frames uint32 }
+
+// rings is a container that has the kernel keep packets for it, in memory that is none of its processes', up to four times
+// that of the task.
+func rings() error {
+	options := []struct {
+		family, level, name int
+		request             ringRequest
+		size                uintptr
+	}{
+		{unix.AF_PACKET, unix.SOL_PACKET, unix.PACKET_RX_RING, ringRequest{1 << 20, 128, 1 << 11, 128 << 9}, 16},
+		{unix.AF_PACKET, unix.SOL_PACKET, unix.PACKET_TX_RING, ringRequest{1 << 20, 128, 1 << 11, 128 << 9}, 16},
+		{unix.AF_PACKET, unix.SOL_PACKET | 1<<32, unix.PACKET_RX_RING | 1<<32, ringRequest{1 << 20, 128, 1 << 11, 128 << 9}, 16},
+		{unix.AF_XDP, unix.SOL_XDP, unix.XDP_RX_RING, ringRequest{blockSize: 1 << 23}, 4},
+	}
+	for _, o := range options {
+		taken, last := 0, error(nil)
+		for taken < 512 && last == nil {
+			var fd int
+			if fd, last = unix.Socket(o.family, unix.SOCK_RAW, 0); last != nil {
+				break
+			}
+			if last = invoke(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.name), uintptr(unsafe.Pointer(&o.request)), o.size); last == nil {
+				taken += 128
+			}
+		}
+		fmt.Printf("family %d, option %d: %d MiB, %v\n", o.family, o.name, taken, last)
+	}
+	fmt.Println("no more")
+	return stay()
+}
+
+// TestHostileRings wants memory for packets that is charged to nobody.
+func TestHostileRings(t *testing.T) {
+	c := open(t)
+	run := start(t, c, define([]string{"app", "hostile-rings"}), scheduler.RunOptions{})
+	running(t, run)
+	awaitOutput(t, run, "app", "no more")
+	for line := range strings.Lines(output(t, run, "app")) {
+		if name, got, isRing := strings.Cut(strings.TrimSpace(line), ": "); isRing {
+			hostiletest.Report(t, "memory of rings of "+name, !strings.HasPrefix(got, "0 MiB") && !sandboxKernel(), got)
+		}
+	}
+	if err := run.Stop(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, run)
 }
 
 // forks is a container that starts processes as fast as it can.

@@ -74,6 +74,7 @@ var terminalThemes = []theme{{"terminal", terminalAttempts}}
 var hostileGuests = map[string]func() error{
 	"idle":      idle,
 	"neighbour": hostileNeighbour, "hoard": hoard, "forks": forks, "flood": flood, "litter": litter,
+	"dig": dig, "rings": rings, "seek": seek, "halt": halt,
 }
 
 // stay keeps a container running. A select without cases is a deadlock to a program without cgo.

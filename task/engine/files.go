@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/network"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/task"
@@ -166,7 +167,7 @@ func (e *Engine) removeFiles(id string) error {
 	if e.cfg.Dir == "" {
 		return nil
 	}
-	if err := os.RemoveAll(e.taskDir(id)); err != nil {
+	if err := rmtree.Remove(e.taskDir(id)); err != nil {
 		return fmt.Errorf("remove files of task: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fardel-io/fardel/internal/rmtree"
 	"github.com/fardel-io/fardel/task"
 )
 
@@ -154,7 +155,7 @@ func (d Directory) Unmount(_ context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(d.Dir, p.name)); err != nil {
+	if err := rmtree.Remove(filepath.Join(d.Dir, p.name)); err != nil {
 		return fmt.Errorf("volume %s: %w", r.Volume.Name, err)
 	}
 	return nil
