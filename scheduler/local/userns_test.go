@@ -277,7 +277,7 @@ func TestHostileUserNS(t *testing.T) {
 	evil := findFile(t, sandbox, id+"/volumes/shared/data/evil")
 	planted := false
 	layers, err := filepath.Glob(filepath.Join(dir, "containerd/images/overlayfs/snapshots/*/fs/planted"))
-	if err != nil || len(layers) != 2 {
+	if err != nil || len(layers) != 2 && *withDaemon == "" { // a daemon has them in its own directory
 		t.Fatalf("planted in layers: %v, %v", layers, err)
 	}
 	for _, path := range append(layers, evil) {
