@@ -61,7 +61,7 @@ func (c *container) start(m *Machine) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := c.newProcess(m, cancel)
 	if l := m.logs[c.spec.Log]; l != nil {
-		p.Stdout, p.Stderr = stream{logStream{l, p, false}, p}, stream{logStream{l, p, c.spec.LogOptions.Streams && !c.spec.Terminal}, p}
+		p.Stdout, p.Stderr = p.stream(logStream{l, p, false}), p.stream(logStream{l, p, c.spec.LogOptions.Streams && !c.spec.Terminal})
 	}
 	if c.spec.Stdin {
 		p.Stdin = open{p}

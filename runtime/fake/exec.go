@@ -17,6 +17,10 @@ func (d *Driver) Exec(ctx context.Context, id string, spec runtime.ExecSpec) (in
 	if err != nil {
 		return 0, err
 	}
+	defer func() { // the streams are the caller's again
+		settle(p.Stdout)
+		settle(p.Stderr)
+	}()
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
@@ -79,10 +83,10 @@ func (p *Process) attach(spec runtime.ExecSpec) {
 		p.Stdin = spec.Stdin
 	}
 	if spec.Stdout != nil {
-		p.Stdout = stream{spec.Stdout, p}
+		p.Stdout = p.stream(spec.Stdout)
 	}
 	if spec.Stderr != nil {
-		p.Stderr = stream{spec.Stderr, p}
+		p.Stderr = p.stream(spec.Stderr)
 	}
 	if spec.Terminal {
 		p.Stderr, p.terminal, p.size = p.Stdout, true, runtime.WindowSize{Width: 80, Height: 24}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fardel-io/fardel/runtime"
@@ -204,15 +205,35 @@ func (p *Process) finish(exit runtime.Exit) {
 type stream struct {
 	to      io.Writer
 	process *Process
+	writing *sync.Mutex // held while something is written
 }
 
+func (p *Process) stream(to io.Writer) stream { return stream{to, p, &sync.Mutex{}} }
+
 func (s stream) Write(b []byte) (int, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	select {
 	case <-s.process.ended:
 		return 0, io.ErrClosedPipe
 	default:
 	}
 	return s.to.Write(b)
+}
+
+// settle returns when nothing is being written any more by a process that has ended. A writer that blocks keeps nobody.
+func settle(w io.Writer) {
+	s, ours := w.(stream)
+	if !ours {
+		return
+	}
+	for range 50 {
+		if s.writing.TryLock() {
+			s.writing.Unlock()
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
 }
 
 // open is a stdin that nobody writes to and that stays open until the process ends.
