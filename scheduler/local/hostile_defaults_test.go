@@ -263,6 +263,9 @@ func TestHostileKeyring(t *testing.T) {
 	for i := range def.ContainerDefinitions {
 		def.ContainerDefinitions[i].Privileged = true
 	}
+	// One after the other: the end of an essential container stops all others.
+	def.ContainerDefinitions[1].Essential = new(false)
+	def.ContainerDefinitions[0].DependsOn = []task.ContainerDependency{{ContainerName: "b", Condition: task.ConditionComplete}}
 	run := start(t, c, def, scheduler.RunOptions{LaunchType: task.LaunchTypeEC2})
 	stopped := wait(t, run)
 	a, b := output(t, run, "a"), output(t, run, "b")
