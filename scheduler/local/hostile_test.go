@@ -23,6 +23,7 @@ import (
 	"github.com/fardel-io/fardel/internal/hostiletest"
 	"github.com/fardel-io/fardel/runtime"
 	"github.com/fardel-io/fardel/scheduler"
+	"github.com/fardel-io/fardel/task"
 )
 
 // trial is something that a hostile container tries.
@@ -287,7 +288,8 @@ func TestHostileContainer(t *testing.T) {
 	def.CPU, def.Memory = "1024", "2048"
 	terminal := &def.ContainerDefinitions[1]
 	terminal.PseudoTerminal, terminal.Interactive = true, true
-	terminal.Essential = new(false)
+	terminal.Essential = new(false) // and the first to run: the end of the other would cut it short
+	def.ContainerDefinitions[0].DependsOn = []task.ContainerDependency{{ContainerName: "terminal", Condition: task.ConditionComplete}}
 	run := start(t, c, def, scheduler.RunOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
