@@ -60,7 +60,7 @@ var table = []row{
 	{"scheduler/store", nil, "a store keeps keys and values and knows nothing of tasks"},
 	{"scheduler/store/bolt", []string{"scheduler/store"}, "a store knows the interface that it implements"},
 	{"scheduler/store/storetest", []string{"scheduler/store"}, "the suite knows the interface and no store"},
-	{"scheduler/local", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/..."}, "the one library package that chooses backends; nothing may depend on examples or test helpers"},
+	{"scheduler/local", []string{"task/...", "runtime/...", "network/...", "policy/...", "scheduler/...", "internal/userns"}, "the one library package that chooses backends; nothing may depend on examples or test helpers"},
 
 	{"internal/apparmor", nil, "the kernel's profiles, whoever's containers they are"},
 	{"internal/cgroup", []string{"runtime", "internal/filelock"}, "the kernel's files, whoever's containers they are"},

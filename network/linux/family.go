@@ -29,14 +29,6 @@ func familyOf(a netip.Addr) family {
 // holds reports whether p is a prefix of the family.
 func (f family) holds(p netip.Prefix) bool { return p.IsValid() && familyOf(p.Addr()) == f }
 
-// bits is the length of an address.
-func (f family) bits() int {
-	if f == ipv6 {
-		return 128
-	}
-	return 32
-}
-
 // everywhere is the prefix of all addresses.
 func (f family) everywhere() netip.Prefix {
 	if f == ipv6 {

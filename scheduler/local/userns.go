@@ -1,5 +1,7 @@
 package local
 
+import "github.com/fardel-io/fardel/internal/userns"
+
 // UserNamespaces are the user and group IDs of this machine that tasks get, 65536 each. Nobody else may have them, also not in
 // /etc/subuid; two clusters with the same range choose at random in it. The zero value is the 16384 times 65536 IDs from
 // 1073741824.
@@ -10,7 +12,7 @@ package local
 //
 // It needs runc 1.2 or another OCI runtime that mounts so, Linux 5.19, overlayfs, and for Config.Dir and volumes ext4, xfs or
 // btrfs, or tmpfs from Linux 6.3 on; [Open] fails with [runtime.ErrUnsupported] if one is missing, or a task does not start,
-// with a reason that names what. Refused are privileged containers, and users above 65535. What a capability of
+// with a reason that names what. Root file systems are mounted below /run/fardel-…, as nobody can pass Config.Dir. Refused are privileged containers, and users above 65535. What a capability of
 // Linux needs in the machine's user namespace is not to be had with it: a task with SYS_NICE, SYS_TIME, IPC_LOCK or
 // SYS_RESOURCE added can do no more than without. With gVisor, which has user namespaces of its own, it is refused.
 type UserNamespaces struct {
@@ -24,7 +26,8 @@ func (u *UserNamespaces) ids() *struct{ First, Count uint32 } {
 		return nil
 	}
 	if *u == (UserNamespaces{}) {
-		return &struct{ First, Count uint32 }{1 << 30, 1 << 30}
+		all := userns.Default()
+		return &struct{ First, Count uint32 }{all.First, all.Count}
 	}
 	return &struct{ First, Count uint32 }{u.First, u.Count}
 }
